@@ -1,0 +1,38 @@
+# Each target sets up what it needs in a virtual environment of its own; a bare Python >= 3.11 is enough.
+PYTHON ?= python3
+# One BLAS thread a test worker: two workers with two threads each would get in each other's way.
+PYTEST = OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MPLBACKEND=Agg
+
+.PHONY: demo test test-min lint bench clean
+
+.venv/%: pyproject.toml
+	test -d .venv || $(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
+	touch $@
+
+.venv-min/test: pyproject.toml requirements-min.txt
+	test -d .venv-min || $(PYTHON) -m venv .venv-min
+	.venv-min/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements-min.txt --editable ".[test]"
+	touch $@
+
+demo: .venv/plot
+	MPLBACKEND=Agg .venv/bin/python examples/plot_image_classifier.py $(ARGS)
+
+test: .venv/test
+	$(PYTEST) .venv/bin/python -m pytest --numprocesses 2 $(ARGS)
+
+test-min: .venv-min/test
+	$(PYTEST) .venv-min/bin/python -m pytest --numprocesses 2 $(ARGS)
+
+lint: .venv/dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	.venv/bin/codespell
+
+bench: .venv/bench
+	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE .venv/bin/python -m benchmarks $(ARGS)
+
+clean:
+	rm -rf .venv .venv-min build dist *.egg-info

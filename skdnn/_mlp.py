@@ -1,0 +1,58 @@
+"""The fitted network in the clothes of scikit-learn's MLPClassifier."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sklearn.neural_network import MLPClassifier
+from sklearn.preprocessing import LabelBinarizer
+
+if TYPE_CHECKING:
+    from skdnn.classifier import DeepBinaryClassifier
+
+__all__ = ["as_mlp_classifier"]
+
+_ACTIVATIONS = ("identity", "logistic", "relu", "tanh")
+
+
+def as_mlp_classifier(model: DeepBinaryClassifier) -> MLPClassifier:
+    """Return an MLPClassifier with the parameters and the fitted state of ``model``."""
+    if model.activation not in _ACTIVATIONS:
+        raise ValueError(
+            f"MLPClassifier has no activation {model.activation!r}; it has "
+            f"{', '.join(_ACTIVATIONS)}."
+        )
+    mlp = MLPClassifier()
+    shared = {k: v for k, v in model.get_params().items() if k in mlp.get_params()}
+    if model.solver == "gd":
+        shared.update(solver="sgd", momentum=0.0, batch_size=max(1, model.t_ // model.n_iter_))
+    if model.tol is None:
+        # theirs cannot switch the stopping rule off; patience without end comes to the same
+        shared.update(tol=0.0, n_iter_no_change=np.inf)
+    mlp.set_params(**shared)
+
+    mlp.coefs_ = [weights.copy() for weights in model.coefs_]
+    mlp.intercepts_ = [bias.copy() for bias in model.intercepts_]
+    names = (
+        "classes_",
+        "n_features_in_",
+        "feature_names_in_",
+        "n_layers_",
+        "n_outputs_",
+        "out_activation_",
+        "n_iter_",
+        "t_",
+        "loss_",
+        "best_loss_",
+        "validation_scores_",
+        "best_validation_score_",
+    )
+    for name in names:
+        if hasattr(model, name):
+            setattr(mlp, name, getattr(model, name))
+    mlp.loss_curve_ = list(model.loss_curve_)
+    # what its predict and its partial_fit read besides
+    mlp._label_binarizer = LabelBinarizer().fit(model.classes_)
+    mlp._no_improvement_count = 0
+    return mlp

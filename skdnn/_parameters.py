@@ -1,0 +1,69 @@
+"""What the constructor's parameters may be, in scikit-learn's constraint language.
+
+The only module that imports private names of scikit-learn: its parameter constraints, and the
+decorator that checks them before fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+
+from skdnn.activations import ACTIVATIONS
+from skdnn.initializers import INITIALIZERS
+from skdnn.solvers import SCHEDULES
+
+__all__ = ["CONSTRAINTS", "SOLVERS", "check_hidden_layer_sizes", "fit_context"]
+
+SOLVERS = ("adam", "sgd", "gd", "lbfgs")
+
+_POSITIVE_INTEGER = Interval(Integral, 1, None, closed="left")
+_POSITIVE = Interval(Real, 0, None, closed="neither")
+_NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
+_DECAY_RATE = Interval(Real, 0, 1, closed="left")
+
+CONSTRAINTS: dict[str, list[Any]] = {
+    "hidden_layer_sizes": ["array-like", _POSITIVE_INTEGER],
+    "activation": [StrOptions(set(ACTIVATIONS))],
+    "solver": [StrOptions(set(SOLVERS))],
+    "alpha": [_NOT_NEGATIVE],
+    "batch_size": [StrOptions({"auto"}), _POSITIVE_INTEGER],
+    "learning_rate": [StrOptions(set(SCHEDULES))],
+    "learning_rate_init": [_POSITIVE],
+    "power_t": [_NOT_NEGATIVE],
+    "max_iter": [_POSITIVE_INTEGER],
+    "shuffle": ["boolean"],
+    "random_state": ["random_state"],
+    "tol": [_NOT_NEGATIVE, None],
+    "verbose": ["verbose"],
+    "warm_start": ["boolean"],
+    "momentum": [Interval(Real, 0, 1, closed="both")],
+    "nesterovs_momentum": ["boolean"],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "beta_1": [_DECAY_RATE],
+    "beta_2": [_DECAY_RATE],
+    "epsilon": [_POSITIVE],
+    "n_iter_no_change": [_POSITIVE_INTEGER, Options(Real, {np.inf})],
+    "max_fun": [_POSITIVE_INTEGER],
+    "init": [StrOptions(set(INITIALIZERS))],
+    "init_scale": [_POSITIVE, None],
+    "init_distribution": [StrOptions({"normal", "uniform"})],
+    "negative_slope": [_DECAY_RATE],
+}
+
+fit_context = _fit_context(prefer_skip_nested_validation=True)
+
+
+def check_hidden_layer_sizes(sizes: Any) -> list[int]:
+    """Return the sizes of the hidden layers as a list of ints, or raise ValueError."""
+    listed = list(sizes) if isinstance(sizes, Iterable) else [sizes]
+    for size in listed:
+        if isinstance(size, bool | np.bool_) or not isinstance(size, Integral) or size <= 0:
+            raise ValueError(f"hidden_layer_sizes must be integers > 0, got {sizes!r}.")
+    return [int(size) for size in listed]

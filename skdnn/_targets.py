@@ -1,0 +1,139 @@
+"""What y and sample_weight become: two classes, positive weights, a held-out part."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils import check_array, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+
+__all__ = ["check_classes", "check_sample_weight", "encode_labels", "held_out_rows"]
+
+Array = np.ndarray
+
+
+def check_classes(classes: ArrayLike | None) -> Array:
+    """Return the two labels that partial_fit is told of in its first call, sorted."""
+    if classes is None:
+        raise ValueError("classes must be passed on the first call to partial_fit.")
+    known = np.unique(column_or_1d(classes))
+    if known.size != 2:
+        raise ValueError(
+            "Only binary classification is supported: classes must hold 2 different labels, got "
+            f"{classes!r}."
+        )
+    return known
+
+
+def encode_labels(
+    y: ArrayLike, known: Array | None = None, *, need_both: bool = True
+) -> tuple[Array, Array]:
+    """Return the class labels, and which rows are of the second class.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Labels.
+    known : ndarray of shape (2,), default=None
+        Labels that y may have; found in y by default.
+    need_both : bool, default=True
+        Whether y must have rows of both classes.
+
+    Returns
+    -------
+    classes : ndarray of shape (2,)
+    positive : ndarray of bool of shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        When y does not hold two classes, or not the known ones.
+    """
+    y = column_or_1d(y, warn=True)
+    check_classification_targets(y)
+    found = np.unique(y)
+    if found.size > 2:
+        raise ValueError(
+            "Only binary classification is supported. The type of the target is "
+            f"{type_of_target(y)}."
+        )
+    if known is None and found.size < 2:
+        raise ValueError(
+            "DeepBinaryClassifier needs samples of 2 classes in the data, but the data contains "
+            f"only one class: {found[0]!r}."
+        )
+    if known is not None and (
+        not np.isin(found, known).all() or (need_both and found.size < known.size)
+    ):
+        raise ValueError(
+            "Training that goes on (warm_start, partial_fit) needs the same classes as in the "
+            f"call before: they were {known}, y has {found}."
+        )
+    classes = found if known is None else known
+    return classes, y == classes[1]
+
+
+def check_sample_weight(sample_weight: Any, n_samples: int) -> Array | None:
+    """Return sample weights as float64, or None; raise ValueError for what cannot be weights."""
+    if sample_weight is None:
+        return None
+    weight = check_array(
+        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
+    )
+    if weight.shape != (n_samples,):
+        raise ValueError(
+            f"sample_weight must have shape ({n_samples},), one weight a row of X; got "
+            f"{weight.shape}."
+        )
+    if weight.min() < 0:
+        raise ValueError(
+            f"sample_weight must not be negative: row {int(weight.argmin())} has {weight.min()}."
+        )
+    if not weight.any():
+        raise ValueError("sample_weight must have a positive entry, but every weight is zero.")
+    if not np.isfinite(weight.sum()):
+        raise ValueError("sample_weight must have a finite sum: scale the weights down.")
+    return weight
+
+
+def held_out_rows(positive: Array, fraction: float, random_state: np.random.RandomState) -> Array:
+    """Draw a stratified part of the rows for validation.
+
+    Parameters
+    ----------
+    positive : ndarray of bool of shape (n_samples,)
+        Which rows are of the second class.
+    fraction : float
+        Share of the rows; at least one row of each class is drawn, and one is left.
+    random_state : RandomState
+        Generator to draw from.
+
+    Returns
+    -------
+    held_out : ndarray of bool of shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        When a class has a single row, so that it cannot be on both sides.
+    """
+    n_samples = positive.size
+    n_positive = int(np.count_nonzero(positive))
+    smaller = min(n_positive, n_samples - n_positive)
+    if smaller < 2:
+        raise ValueError(
+            "early_stopping needs 2 rows of each class, one to train and one to validate on, but "
+            f"the least populated class has only {smaller}."
+        )
+    n_held_out = max(ceil(fraction * n_samples), 2)
+    # the share of each class, but one row of each on either side
+    share = min(max(round(n_held_out * n_positive / n_samples), 1), n_positive - 1)
+    rest = min(max(n_held_out - share, 1), n_samples - n_positive - 1)
+    held_out = np.zeros(n_samples, bool)
+    for label, size in ((False, rest), (True, share)):
+        rows = np.flatnonzero(positive == label)
+        held_out[random_state.permutation(rows)[:size]] = True
+    return held_out

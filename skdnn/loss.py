@@ -1,0 +1,122 @@
+"""Binary cross-entropy on logits: value and derivative together, never from probabilities.
+
+With t = (1 - 2y) z, the loss of a sample is softplus(t) = -log expit(-t) and its derivative by
+the logit is (1 - 2y) expit(t). Both are finite for every finite logit.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.special import expit, log_expit
+
+__all__ = ["log_loss", "log_loss_and_gradient", "probability", "signs_of"]
+
+
+def signs_of(y: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return 1 - 2y for boolean targets: -1 for the positive class, 1 for the negative one."""
+    return np.where(y, np.asarray(-1, dtype), np.asarray(1, dtype))
+
+
+def _weighted_mean(
+    losses: np.ndarray, sample_weight: np.ndarray | None, weight_sum: float
+) -> float:
+    if sample_weight is None:
+        mean = float(np.add.reduce(losses)) / weight_sum
+    else:
+        mean = float(np.dot(losses, sample_weight)) / weight_sum
+    if not math.isfinite(mean):
+        # The sum may overflow where the mean does not; a loss that is not finite stays so.
+        shares = losses / weight_sum
+        mean = float(np.sum(shares if sample_weight is None else shares * sample_weight))
+    return mean
+
+
+def log_loss(
+    logits: np.ndarray, signs: np.ndarray, sample_weight: np.ndarray | None = None
+) -> float:
+    """Return the weighted mean log loss of finite logits.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n_samples,)
+        Log-odds of the positive class.
+    signs : ndarray of shape (n_samples,)
+        1 - 2y, see `signs_of`.
+    sample_weight : ndarray of shape (n_samples,), default=None
+        Weights of the samples, with a positive sum.
+
+    Returns
+    -------
+    float
+    """
+    losses = np.multiply(logits, signs)
+    np.negative(losses, out=losses)
+    log_expit(losses, out=losses)
+    weight_sum = float(logits.size) if sample_weight is None else float(sample_weight.sum())
+    return -_weighted_mean(losses, sample_weight, weight_sum)
+
+
+def log_loss_and_gradient(
+    logits: np.ndarray,
+    signs: np.ndarray,
+    sample_weight: np.ndarray | None,
+    gradient_out: np.ndarray,
+) -> tuple[float, float]:
+    """Compute the weighted mean log loss and its gradient by the logits together.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n_samples,)
+        Log-odds of the positive class. Overwritten.
+    signs : ndarray of shape (n_samples,)
+        1 - 2y, see `signs_of`.
+    sample_weight : ndarray of shape (n_samples,) or None
+        Weights of the samples, with a positive sum.
+    gradient_out : ndarray of shape (n_samples,)
+        Receives the derivative of the mean by each logit.
+
+    Returns
+    -------
+    loss : float
+        Weighted mean of the samples' losses.
+    weight_sum : float
+        Sum of the weights; the number of samples without them.
+    """
+    logits *= signs
+    expit(logits, out=gradient_out)
+    gradient_out *= signs
+    np.negative(logits, out=logits)
+    log_expit(logits, out=logits)
+    if sample_weight is None:
+        weight_sum = float(logits.size)
+    else:
+        weight_sum = float(np.add.reduce(sample_weight))
+        gradient_out *= sample_weight
+    gradient_out *= 1.0 / weight_sum
+    return -_weighted_mean(logits, sample_weight, weight_sum), weight_sum
+
+
+def probability(logits: np.ndarray) -> np.ndarray:
+    """Return expit of the logits, with gradual underflow and 0 for -inf alone.
+
+    Parameters
+    ----------
+    logits : ndarray of any shape
+        Log-odds.
+
+    Returns
+    -------
+    probabilities : ndarray of the same shape and dtype
+        A finite logit gives at least the smallest positive number, so that a logarithm of it
+        stays finite.
+    """
+    probabilities = expit(logits)
+    # expit is exp there to the last bit, but flushes to 0 where exp still has a value
+    lost = (probabilities == 0) & (logits > -np.inf)
+    if lost.any():
+        smallest = np.nextafter(logits.dtype.type(0), logits.dtype.type(1))
+        with np.errstate(under="ignore"):
+            probabilities[lost] = np.maximum(np.exp(logits[lost]), smallest)
+    return probabilities

@@ -1,0 +1,274 @@
+"""The network: one flat parameter vector, one flat gradient, forward and backward pass.
+
+The flat vectors hold the weights of all layers, then the biases of all layers; layers are views
+into them. The network knows neither loss, penalty, targets nor solver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+import scipy.sparse
+
+from skdnn.activations import Activation
+
+__all__ = ["Network", "Workspace", "count_parameters", "forward", "predict_logits"]
+
+Array = np.ndarray
+
+# Prediction holds about this many activations of one layer at a time: two such buffers stay in a
+# core's share of the cache.
+_PREDICTION_BLOCK = 2**17
+
+
+def count_parameters(layer_sizes: Sequence[int]) -> tuple[int, int]:
+    """Return the numbers of weights and of biases of a network."""
+    return sum(i * o for i, o in pairwise(layer_sizes)), sum(layer_sizes[1:])
+
+
+def _layer_views(flat: Array, layer_sizes: Sequence[int]) -> tuple[list[Array], list[Array]]:
+    """Split a flat vector into views: weights (n_in, n_out) and biases (n_out,) by layer."""
+    weights, biases = [], []
+    start = 0
+    for n_in, n_out in pairwise(layer_sizes):
+        weights.append(flat[start : start + n_in * n_out].reshape(n_in, n_out))
+        start += n_in * n_out
+    for n_out in layer_sizes[1:]:
+        biases.append(flat[start : start + n_out])
+        start += n_out
+    return weights, biases
+
+
+class Workspace:
+    """The arrays that one pass over a number of rows writes to.
+
+    Parameters
+    ----------
+    n_rows : int
+        Number of rows of a batch.
+    layer_sizes : sequence of int
+        Sizes from the input to the logit.
+    activation : Activation
+        Hidden activation; tells what it wants cached.
+    dtype : dtype
+        Of all arrays but masks.
+    """
+
+    def __init__(
+        self, n_rows: int, layer_sizes: Sequence[int], activation: Activation, dtype: np.dtype
+    ) -> None:
+        shapes = [(n_rows, n_units) for n_units in layer_sizes[1:]]
+        self.n_rows = n_rows
+        self.activations = [np.empty(s, dtype) for s in shapes]  # (n_rows, n_units) by layer
+        self.deltas = [np.empty(s, dtype) for s in shapes]  # likewise: dJ/dZ
+        self.ones = np.ones(n_rows, dtype)
+        if activation.cache == "mask":
+            # One layer's mask is done with before the next one's is made.
+            mask = np.empty(n_rows * max(layer_sizes[1:]), bool)
+            self.caches = [mask[: r * u].reshape(r, u) for r, u in shapes[:-1]]
+        elif activation.cache == "derivative":
+            self.caches = [np.empty(s, dtype) for s in shapes[:-1]]
+        else:
+            self.caches = [None] * (len(shapes) - 1)
+
+    def leading_rows(self, n_rows: int) -> Workspace:
+        """Return a workspace for fewer rows that shares this one's memory."""
+        part = object.__new__(Workspace)
+        part.n_rows = n_rows
+        part.activations = [a[:n_rows] for a in self.activations]
+        part.deltas = [d[:n_rows] for d in self.deltas]
+        part.ones = self.ones[:n_rows]
+        part.caches = [None if c is None else c[:n_rows] for c in self.caches]
+        return part
+
+
+def _affine(X: Array, weights: Array, bias: Array, out: Array) -> None:
+    """Compute X W + b into ``out``, for dense or CSR X."""
+    if isinstance(X, np.ndarray):
+        # dot has less overhead than matmul and, with out, the same result
+        np.dot(X, weights, out=out)
+        out += bias
+    else:
+        np.add(X @ weights, bias, out=out)
+
+
+def forward(
+    X: Array,
+    weights: Sequence[Array],
+    biases: Sequence[Array],
+    activation: Activation,
+    activations: Sequence[Array],
+    scratches: Sequence[Array],
+    caches: Sequence[Array | None],
+) -> Array:
+    """Run the forward pass; every pass of the package is this one.
+
+    Parameters
+    ----------
+    X : {ndarray, CSR matrix} of shape (n_rows, n_features)
+        Input rows, in the dtype of the weights.
+    weights, biases : sequence of ndarray
+        Parameters by layer, (n_in, n_out) and (n_out,).
+    activation : Activation
+        Hidden activation.
+    activations : sequence of ndarray of shape (n_rows, n_out)
+        Receive the layers' outputs.
+    scratches : sequence of ndarray of shape (n_rows, n_out)
+        Overwritten.
+    caches : sequence of ndarray or None
+        What the activation keeps for the backward pass, see `Activation`.
+
+    Returns
+    -------
+    logits : ndarray of shape (n_rows,)
+        View of the last layer's output.
+    """
+    last = len(weights) - 1
+    a = X
+    for layer in range(last):
+        z = activations[layer]
+        _affine(a, weights[layer], biases[layer], z)
+        activation.function(z, scratches[layer], caches[layer])
+        a = z
+    _affine(a, weights[last], biases[last], activations[last])
+    return activations[last].reshape(-1)
+
+
+class Network:
+    """L-layer perceptron with one logit, over one flat parameter vector.
+
+    Parameters
+    ----------
+    layer_sizes : sequence of int
+        Number of inputs, of units of each hidden layer, and 1.
+    activation : Activation
+        Hidden activation.
+    dtype : dtype
+        float32 or float64.
+
+    Attributes
+    ----------
+    parameters : ndarray of shape (n_parameters,)
+        Weights of all layers, then biases of all layers.
+    gradient : ndarray of shape (n_parameters,)
+        Gradient by the parameters, in the same order.
+    weights, biases, weight_gradients, bias_gradients : list of ndarray
+        Views by layer.
+    n_weights : int
+        Number of leading entries of the flat vectors that are weights.
+    """
+
+    def __init__(self, layer_sizes: Sequence[int], activation: Activation, dtype: np.dtype) -> None:
+        self.layer_sizes = tuple(layer_sizes)
+        self.activation = activation
+        self.dtype = np.dtype(dtype)
+        n_weights, n_biases = count_parameters(self.layer_sizes)
+        self.n_weights = n_weights
+        self.parameters = np.zeros(n_weights + n_biases, self.dtype)
+        self.gradient = np.zeros_like(self.parameters)
+        self.weights, self.biases = _layer_views(self.parameters, self.layer_sizes)
+        self.weight_gradients, self.bias_gradients = _layer_views(self.gradient, self.layer_sizes)
+        self._workspaces: list[Workspace] = []
+
+    def set_layers(self, weights: Sequence[Array], biases: Sequence[Array]) -> None:
+        """Copy parameters that are kept by layer into the flat vector."""
+        for views, arrays in ((self.weights, weights), (self.biases, biases)):
+            for view, array in zip(views, arrays, strict=True):
+                view[...] = array
+
+    def workspace(self, n_rows: int) -> Workspace:
+        """Return the workspace for a batch of ``n_rows`` rows; made once for each size."""
+        for workspace in self._workspaces:
+            if workspace.n_rows == n_rows:
+                return workspace
+        if self._workspaces and n_rows < self._workspaces[0].n_rows:
+            # Only the short last batch of an epoch comes here: keep the full one and this.
+            self._workspaces[1:] = [self._workspaces[0].leading_rows(n_rows)]
+        else:
+            self._workspaces = [Workspace(n_rows, self.layer_sizes, self.activation, self.dtype)]
+        return self._workspaces[-1]
+
+    def forward(self, X: Array) -> tuple[Array, Array]:
+        """Return the logits of X's rows and an array for their derivatives, both (n_rows,).
+
+        Both live in the workspace; `backward` expects the derivatives there.
+        """
+        work = self.workspace(X.shape[0])
+        logits = forward(
+            X,
+            self.weights,
+            self.biases,
+            self.activation,
+            work.activations,
+            work.deltas,
+            work.caches,
+        )
+        return logits, work.deltas[-1].reshape(-1)
+
+    def backward(self, X: Array) -> None:
+        """Write the gradient by all parameters, from the derivatives by the logits of `forward`.
+
+        The workspace's activations are used up.
+        """
+        work = self.workspace(X.shape[0])
+        for layer in range(len(self.weights) - 1, 0, -1):
+            delta = work.deltas[layer]  # (n_rows, n_out)
+            below, a = work.deltas[layer - 1], work.activations[layer - 1]  # (n_rows, n_in)
+            np.dot(a.T, delta, out=self.weight_gradients[layer])
+            np.dot(work.ones, delta, out=self.bias_gradients[layer])
+            np.dot(delta, self.weights[layer].T, out=below)
+            self.activation.derivative(below, a, work.caches[layer - 1])
+        delta = work.deltas[0]
+        if isinstance(X, np.ndarray):
+            np.dot(X.T, delta, out=self.weight_gradients[0])
+        else:
+            self.weight_gradients[0][...] = X.T @ delta
+        np.dot(work.ones, delta, out=self.bias_gradients[0])
+
+
+def _row_blocks(n_rows: int, size: int) -> Iterator[slice]:
+    return (slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size))
+
+
+def predict_logits(
+    X: Array, weights: Sequence[Array], biases: Sequence[Array], activation: Activation
+) -> Array:
+    """Return the logits of any number of rows with a bounded workspace of its own.
+
+    Reads its arguments only, so threads may share them. Works in the wider of the dtypes of X
+    and the weights.
+
+    Parameters
+    ----------
+    X : {ndarray, sparse matrix} of shape (n_samples, n_features)
+    weights, biases : sequence of ndarray
+        Parameters by layer.
+    activation : Activation
+        Hidden activation.
+
+    Returns
+    -------
+    logits : ndarray of shape (n_samples,)
+    """
+    if scipy.sparse.issparse(X):
+        X = X.tocsr()
+    n_samples = X.shape[0]
+    dtype = np.result_type(X.dtype, weights[0].dtype)
+    weights = [w.astype(dtype, copy=False) for w in weights]
+    biases = [b.astype(dtype, copy=False) for b in biases]
+    widths = [b.size for b in biases]
+    block = max(1, min(n_samples, _PREDICTION_BLOCK // max(widths)))
+    buffers = np.empty((3, block * max(widths)), dtype)
+    logits = np.empty(n_samples, dtype)
+    for rows in _row_blocks(n_samples, block):
+        n_rows = rows.stop - rows.start
+        # Layers write alternately to two buffers; the third is scratch.
+        views = [buffers[i % 2, : n_rows * w].reshape(n_rows, w) for i, w in enumerate(widths)]
+        scratches = [buffers[2, : n_rows * w].reshape(n_rows, w) for w in widths]
+        part = X[rows].astype(dtype, copy=False)
+        logits[rows] = forward(
+            part, weights, biases, activation, views, scratches, [None] * len(widths)
+        )
+    return logits

@@ -1,0 +1,198 @@
+"""The function that solvers minimise: penalised weighted log loss of a batch of rows.
+
+The objective owns the training rows and how batches are drawn from them. A solver sees it as a
+function of one flat vector and never meets the network behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import scipy.sparse
+from scipy.linalg.blas import get_blas_funcs
+
+from skdnn.loss import log_loss, log_loss_and_gradient, signs_of
+from skdnn.network import Network, predict_logits
+
+__all__ = ["HeldOut", "Objective"]
+
+Array = np.ndarray
+# A batch is a slice of consecutive rows or an array of row indices.
+Batch = slice | np.ndarray
+
+
+class Objective:
+    """(sum(w * loss) + alpha / 2 * sum(W ** 2)) / sum(w) over the rows, batch by batch.
+
+    A batch's value is its weighted mean loss plus the penalty over the weight sum of all rows, so
+    the penalty acts alike whatever the batch size.
+
+    Parameters
+    ----------
+    network : Network
+        Holds the flat vectors.
+    X : {ndarray, CSR matrix} of shape (n_samples, n_features)
+        Training rows in the network's dtype; read only.
+    y : ndarray of bool of shape (n_samples,)
+        True for the positive class.
+    sample_weight : ndarray of float64 of shape (n_samples,), default=None
+        Positive weights.
+    alpha : float, default=0.0
+        Strength of the L2 penalty.
+    batch_size : int, default=None
+        Rows of a batch; all of them by default.
+    shuffle : bool, default=True
+        Whether an epoch goes through the rows in a new random order. A batch of all rows is
+        never shuffled.
+    random_state : RandomState, default=None
+        Draws the orders.
+
+    Attributes
+    ----------
+    parameters, gradient : ndarray of shape (n_parameters,)
+        The point at which the objective is evaluated, and the gradient there.
+    weight_sum : float
+        Sum of the weights that `value_and_gradient` counts in.
+    n_samples : int
+        Number of rows.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        X: Array,
+        y: Array,
+        sample_weight: Array | None = None,
+        *,
+        alpha: float = 0.0,
+        batch_size: int | None = None,
+        shuffle: bool = True,
+        random_state: np.random.RandomState | None = None,
+    ) -> None:
+        self.parameters = network.parameters
+        self.gradient = network.gradient
+        self.n_samples = X.shape[0]
+        self._network = network
+        self._signs = signs_of(y, network.dtype)
+        self._sample_weight = None
+        total_weight = float(self.n_samples)
+        if sample_weight is not None:
+            total_weight = float(sample_weight.sum())
+            # Only the ratio of the weights matters to the loss: bring them near 1, so that they
+            # fit any dtype.
+            mean = total_weight / self.n_samples
+            self._sample_weight = (sample_weight / mean).astype(network.dtype)
+        self.weight_sum = float(self.n_samples)
+        self._penalty = alpha / total_weight
+        n_weights = network.n_weights
+        self._weights = network.parameters[:n_weights]
+        self._weights_gradient = network.gradient[:n_weights]
+        self._axpy = get_blas_funcs("axpy", dtype=network.dtype)
+
+        self._batch_size = min(batch_size or self.n_samples, self.n_samples)
+        self._shuffle = shuffle and self._batch_size < self.n_samples
+        self._random_state = random_state
+        self._sparse = scipy.sparse.issparse(X)
+        self._X = X
+        if self._shuffle:
+            self._allocate_batch()
+
+    def _allocate_batch(self) -> None:
+        size, dtype = self._batch_size, self._network.dtype
+        self._signs_batch = np.empty(size, dtype)
+        self._weight_batch = None if self._sample_weight is None else np.empty(size, dtype)
+        if not self._sparse:
+            self._X_batch = np.empty((size, self._X.shape[1]), dtype)
+
+    def batches(self) -> Iterator[Batch]:
+        """Draw one epoch's batches."""
+        n_samples, size = self.n_samples, self._batch_size
+        starts = range(0, n_samples, size)
+        if not self._shuffle:
+            return (slice(s, min(s + size, n_samples)) for s in starts)
+        order = self._random_state.permutation(n_samples)
+        return (order[s : s + size] for s in starts)
+
+    def _rows(self, batch: Batch) -> tuple[Array, Array, Array | None]:
+        """Return X, signs and weights of a batch: views, or copies in the batch's arrays."""
+        weight = self._sample_weight
+        if isinstance(batch, slice):
+            whole = batch.stop - batch.start == self.n_samples
+            X = self._X if whole else self._X[batch]
+            return X, self._signs[batch], None if weight is None else weight[batch]
+        n_rows = batch.size
+        # mode="clip" spares a buffered copy; the indices are valid by construction
+        signs = self._signs.take(batch, out=self._signs_batch[:n_rows], mode="clip")
+        if weight is not None:
+            weight = weight.take(batch, out=self._weight_batch[:n_rows], mode="clip")
+        if self._sparse:
+            return self._X[batch], signs, weight
+        X = self._X.take(batch, axis=0, out=self._X_batch[:n_rows], mode="clip")
+        return X, signs, weight
+
+    def value_and_gradient(self, batch: Batch) -> tuple[float, float]:
+        """Evaluate a batch at `parameters` and write the gradient to `gradient`.
+
+        Parameters
+        ----------
+        batch : slice or ndarray of int
+            As `batches` gives it.
+
+        Returns
+        -------
+        value : float
+            Weighted mean loss of the batch plus the penalty.
+        weight : float
+            What the batch counts in the mean over an epoch, out of `weight_sum`.
+        """
+        X, signs, sample_weight = self._rows(batch)
+        logits, dlogits = self._network.forward(X)
+        value, weight = log_loss_and_gradient(logits, signs, sample_weight, dlogits)
+        self._network.backward(X)
+        if self._penalty:
+            value += 0.5 * self._penalty * _squared_norm(self._weights)
+            self._axpy(self._weights, self._weights_gradient, a=self._penalty)
+        return value, weight
+
+    def all_rows(self) -> Batch:
+        """Return the batch of all rows."""
+        return slice(0, self.n_samples)
+
+
+class HeldOut:
+    """Mean log loss, without penalty, of rows that are not trained on.
+
+    Parameters
+    ----------
+    network : Network
+        Evaluated at its present parameters.
+    X : {ndarray, sparse matrix} of shape (n_samples, n_features)
+        Validation rows.
+    y : ndarray of bool of shape (n_samples,)
+        True for the positive class.
+    sample_weight : ndarray of shape (n_samples,), default=None
+        Positive weights.
+    """
+
+    def __init__(
+        self, network: Network, X: Array, y: Array, sample_weight: Array | None = None
+    ) -> None:
+        self._network = network
+        self._X = X
+        self._signs = signs_of(y, network.dtype)
+        self._sample_weight = sample_weight
+
+    def log_loss(self) -> float:
+        """Return the weighted mean log loss; NaN where a logit is."""
+        network = self._network
+        logits = predict_logits(self._X, network.weights, network.biases, network.activation)
+        return log_loss(logits, self._signs, self._sample_weight)
+
+
+def _squared_norm(vector: Array) -> float:
+    """Return the sum of squares as a Python float, without overflow of the vector's dtype."""
+    square = float(np.dot(vector, vector))
+    if not np.isfinite(square):
+        square = float(np.dot(vector.astype(np.float64), vector))
+    return square

@@ -1,0 +1,59 @@
+"""Gradient descent: plain, and stochastic with classical or Nesterov momentum."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg.blas import get_blas_funcs
+
+from skdnn.solvers.base import FirstOrderSolver
+from skdnn.solvers.schedules import Schedule
+
+__all__ = ["GradientDescent", "Momentum"]
+
+Array = np.ndarray
+
+
+class GradientDescent(FirstOrderSolver):
+    """parameters -= learning_rate * gradient."""
+
+    def prepare(self, parameters: Array) -> None:
+        super().prepare(parameters)
+        # axpy adds a multiple in one pass and without a temporary
+        self._axpy = get_blas_funcs("axpy", dtype=parameters.dtype)
+
+    def step(self, parameters: Array, gradient: Array) -> None:
+        self._axpy(gradient, parameters, a=-self.learning_rate)
+
+
+class Momentum(GradientDescent):
+    """velocity = momentum * velocity - learning_rate * gradient, and a step along it.
+
+    Nesterov's form steps by momentum * velocity - learning_rate * gradient with the new velocity
+    (Sutskever et al. 2013), as scikit-learn's MLPClassifier does.
+
+    Parameters
+    ----------
+    schedule : Schedule
+        Gives the learning rate of every step.
+    momentum : float
+        Share of the velocity that is kept, in [0, 1].
+    nesterov : bool
+        Whether to use Nesterov's form.
+    """
+
+    moment_names = ("velocity",)
+
+    def __init__(self, schedule: Schedule, momentum: float, nesterov: bool) -> None:
+        super().__init__(schedule)
+        self.momentum = momentum
+        self.nesterov = nesterov
+
+    def step(self, parameters: Array, gradient: Array) -> None:
+        velocity = self.moments["velocity"]
+        velocity *= self.momentum
+        self._axpy(gradient, velocity, a=-self.learning_rate)
+        if self.nesterov:
+            self._axpy(velocity, parameters, a=self.momentum)
+            self._axpy(gradient, parameters, a=-self.learning_rate)
+        else:
+            self._axpy(velocity, parameters)
