@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import LabelBinarizer
-
-if TYPE_CHECKING:
-    from skdnn.classifier import DeepBinaryClassifier
 
 __all__ = ["as_mlp_classifier"]
 
 _ACTIVATIONS = ("identity", "logistic", "relu", "tanh")
 
 
-def as_mlp_classifier(model: DeepBinaryClassifier) -> MLPClassifier:
-    """Return an MLPClassifier with the parameters and the fitted state of ``model``."""
+def as_mlp_classifier(model: Any) -> MLPClassifier:
+    """Return an MLPClassifier with the state of a fitted DeepBinaryClassifier."""
     if model.activation not in _ACTIVATIONS:
         raise ValueError(
             f"MLPClassifier has no activation {model.activation!r}; it has "

@@ -55,6 +55,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "init_scale": [_POSITIVE, None],
     "init_distribution": [StrOptions({"normal", "uniform"})],
     "negative_slope": [_DECAY_RATE],
+    "row_space": ["boolean", StrOptions({"auto"})],
 }
 
 fit_context = _fit_context(prefer_skip_nested_validation=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import erf, expit
@@ -41,40 +42,40 @@ class Activation:
         What the cache holds: nothing, a boolean mask, or the derivative in the dtype of ``z``.
     """
 
-    function: Callable[[Array, Array, Array | None], None]
-    derivative: Callable[[Array, Array, Array | None], None]
+    function: Callable[[Array, Array, Any], None]
+    derivative: Callable[[Array, Array, Any], None]
     cache: str | None = None
 
 
-def _identity(z: Array, scratch: Array, cache: Array | None) -> None:
+def _identity(z: Array, scratch: Array, cache: Any) -> None:
     pass
 
 
-def _identity_derivative(delta: Array, a: Array, cache: Array | None) -> None:
+def _identity_derivative(delta: Array, a: Array, cache: Any) -> None:
     pass
 
 
-def _logistic(z: Array, scratch: Array, cache: Array | None) -> None:
+def _logistic(z: Array, scratch: Array, cache: Any) -> None:
     expit(z, out=z)
 
 
-def _logistic_derivative(delta: Array, a: Array, cache: Array | None) -> None:
+def _logistic_derivative(delta: Array, a: Array, cache: Any) -> None:
     delta *= a
     np.subtract(1.0, a, out=a)
     delta *= a
 
 
-def _tanh(z: Array, scratch: Array, cache: Array | None) -> None:
+def _tanh(z: Array, scratch: Array, cache: Any) -> None:
     np.tanh(z, out=z)
 
 
-def _tanh_derivative(delta: Array, a: Array, cache: Array | None) -> None:
+def _tanh_derivative(delta: Array, a: Array, cache: Any) -> None:
     np.multiply(a, a, out=a)
     np.subtract(1.0, a, out=a)
     delta *= a
 
 
-def _relu(z: Array, scratch: Array, cache: Array | None) -> None:
+def _relu(z: Array, scratch: Array, cache: Any) -> None:
     flat = z.reshape(-1)
     zeros = _ZERO_BLOCKS[z.dtype]
     step = zeros.size
@@ -86,17 +87,17 @@ def _relu(z: Array, scratch: Array, cache: Array | None) -> None:
         np.maximum(block, zeros[: block.size], out=block)
 
 
-def _relu_derivative(delta: Array, a: Array, cache: Array | None) -> None:
+def _relu_derivative(delta: Array, a: Array, cache: Any) -> None:
     np.greater(a, 0.0, out=cache)
     np.multiply(delta, cache, out=delta)
 
 
 def _leaky_relu(slope: float) -> Activation:
-    def function(z: Array, scratch: Array, cache: Array | None) -> None:
+    def function(z: Array, scratch: Array, cache: Any) -> None:
         np.multiply(z, slope, out=scratch)
         np.maximum(z, scratch, out=z)
 
-    def derivative(delta: Array, a: Array, cache: Array | None) -> None:
+    def derivative(delta: Array, a: Array, cache: Any) -> None:
         np.sign(a, out=a)
         np.maximum(a, slope, out=a)
         delta *= a
@@ -104,24 +105,24 @@ def _leaky_relu(slope: float) -> Activation:
     return Activation(function, derivative)
 
 
-def _elu(z: Array, scratch: Array, cache: Array | None) -> None:
+def _elu(z: Array, scratch: Array, cache: Any) -> None:
     np.minimum(z, 0.0, out=scratch)
     np.expm1(scratch, out=scratch)
     np.maximum(z, 0.0, out=z)
     z += scratch
 
 
-def _elu_derivative(delta: Array, a: Array, cache: Array | None) -> None:
+def _elu_derivative(delta: Array, a: Array, cache: Any) -> None:
     np.minimum(a, 0.0, out=a)
     a += 1.0
     delta *= a
 
 
-def _multiply_by_cache(delta: Array, a: Array, cache: Array | None) -> None:
+def _multiply_by_cache(delta: Array, a: Array, cache: Any) -> None:
     delta *= cache
 
 
-def _silu(z: Array, scratch: Array, cache: Array | None) -> None:
+def _silu(z: Array, scratch: Array, cache: Any) -> None:
     # -inf * 0 would be NaN where the limit is 0.
     np.maximum(z, np.finfo(z.dtype).min, out=z)
     expit(z, out=scratch)
@@ -133,7 +134,7 @@ def _silu(z: Array, scratch: Array, cache: Array | None) -> None:
     z *= scratch
 
 
-def _gelu(z: Array, scratch: Array, cache: Array | None) -> None:
+def _gelu(z: Array, scratch: Array, cache: Any) -> None:
     np.maximum(z, np.finfo(z.dtype).min, out=z)
     np.multiply(z, math.sqrt(0.5), out=scratch)
     erf(scratch, out=scratch)

@@ -6,7 +6,6 @@ it. Nothing here computes a gradient.
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,20 +25,10 @@ from skdnn._mlp import as_mlp_classifier
 from skdnn._parameters import CONSTRAINTS, check_hidden_layer_sizes, fit_context
 from skdnn._targets import check_classes, check_sample_weight, encode_labels, held_out_rows
 from skdnn.activations import get_activation
-from skdnn.early_stopping import Monitor, Plateau
-from skdnn.initializers import initialize
 from skdnn.loss import probability
-from skdnn.network import Network, predict_logits
-from skdnn.objective import HeldOut, Objective
-from skdnn.solvers import (
-    LBFGS,
-    Adam,
-    DivergenceError,
-    GradientDescent,
-    Momentum,
-    Solver,
-    make_schedule,
-)
+from skdnn.network import predict_logits
+from skdnn.solvers import DivergenceError
+from skdnn.training import Outcome, Rows, TrainingState, Weights, draw_weights, train
 
 __all__ = ["DeepBinaryClassifier"]
 
@@ -56,9 +45,184 @@ def _is_incremental(estimator: DeepBinaryClassifier) -> bool:
 
 
 class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
-    """doc"""
+    """Feed-forward network for binary classification with scikit-learn's interface.
+
+    Hidden layers compute ``activation(A W + b)``, the last one a single logit, whose expit is the
+    probability of ``classes_[1]``. Training minimises the weighted log loss with an L2 penalty,
+    ``(sum(w * loss) + alpha / 2 * sum(W ** 2)) / sum(w)``, where ``sum(w)`` is the number of rows
+    if there are no weights.
+
+    A drop-in replacement for :class:`sklearn.neural_network.MLPClassifier` on binary targets: the
+    first 23 parameters are its own, with the same names, order and defaults. Where the meaning
+    differs on purpose, the parameter says so.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : array-like of int or int, default=(100,)
+        Number of units of each hidden layer. ``()`` is logistic regression.
+    activation : {'relu', 'leaky_relu', 'tanh', 'logistic', 'identity', 'elu', 'silu', 'gelu'}, \
+            default='relu'
+        Activation of the hidden layers.
+    solver : {'adam', 'sgd', 'gd', 'lbfgs'}, default='adam'
+        - 'adam': adaptive moments on batches (Kingma & Ba 2015).
+        - 'sgd': gradient descent on batches, with momentum; on all rows with
+          ``batch_size=n_samples``.
+        - 'gd': plain gradient descent on all rows; ignores ``momentum`` and ``batch_size``.
+        - 'lbfgs': quasi-Newton on all rows, often best for small data.
+    alpha : float, default=0.0001
+        Strength of the L2 penalty on the weights. It is divided by the weight sum of all training
+        rows, whatever the batch; MLPClassifier divides by the batch, so that theirs acts
+        ``n_samples / batch_size`` times stronger.
+    batch_size : int or 'auto', default='auto'
+        Rows of a batch of 'adam' and 'sgd'; 'auto' is ``min(200, n_samples)``.
+    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
+        Schedule of 'adam', 'sgd' and 'gd' (MLPClassifier: 'sgd' alone).
+
+        - 'constant': ``learning_rate_init``.
+        - 'invscaling': ``learning_rate_init / step ** power_t`` in every step, counted from 1.
+          MLPClassifier counts rows instead of steps, and changes the rate once an epoch.
+        - 'adaptive': divided by 5 whenever ``n_iter_no_change`` epochs in a row bring less than
+          ``tol``; training stops at a plateau at a rate of 1e-6 or less.
+    learning_rate_init : float, default=0.001
+        Learning rate that the schedule starts from. Not used by 'lbfgs'.
+    power_t : float, default=0.5
+        Exponent of 'invscaling'.
+    max_iter : int, default=200
+        Largest number of epochs; of iterations for 'lbfgs'.
+    shuffle : bool, default=True
+        Whether each epoch goes through the rows in a new random order. A batch of all rows is
+        never shuffled.
+    random_state : int, RandomState instance or None, default=None
+        Generator of the initial weights, then of the validation split, then of the row orders.
+    tol : float or None, default=1e-4
+        An epoch counts as an improvement if the watched loss falls by at least ``tol`` below its
+        best; ``n_iter_no_change`` epochs in a row without one end training. For 'lbfgs', training
+        ends when no component of the gradient exceeds it. None: run exactly ``max_iter`` epochs,
+        and warn of nothing.
+    verbose : bool or int, default=False
+        Print a line every epoch (True), or every ``verbose``-th.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the present parameters, solver moments, step count, schedule
+        and generator. 'lbfgs' goes on from the parameters with an empty history.
+    momentum : float, default=0.9
+        Momentum of 'sgd', in [0, 1].
+    nesterovs_momentum : bool, default=True
+        Whether 'sgd' uses Nesterov's momentum.
+    early_stopping : bool, default=False
+        Whether to set rows aside, watch their log loss (MLPClassifier: their accuracy), stop by it
+        and return the parameters of the epoch where it was lowest. For every solver.
+    validation_fraction : float, default=0.1
+        Share of the rows set aside by ``early_stopping``, stratified, at least one of each class.
+    beta_1, beta_2 : float, default=0.9, 0.999
+        Decay rates of the moments of 'adam', in [0, 1).
+    epsilon : float, default=1e-8
+        Added to the root of the second moment of 'adam'.
+    n_iter_no_change : int or inf, default=10
+        Epochs without improvement that make a plateau. Exactly so many; MLPClassifier waits for
+        one more.
+    max_fun : int, default=15000
+        Largest number of evaluations of 'lbfgs'.
+    init : {'he', 'xavier', 'lecun', 'normal'}, default='he'
+        Variance of the initial weights of a layer: 2 / fan_in, 2 / (fan_in + fan_out), 1 / fan_in
+        or 1. Biases start at 0. (MLPClassifier: uniform in the manner of Glorot, biases too.)
+    init_scale : float or None, default=None
+        Numerator that replaces the one of ``init``.
+    init_distribution : {'normal', 'uniform'}, default='normal'
+        Distribution of the initial weights, of that variance.
+    negative_slope : float, default=0.01
+        Slope of 'leaky_relu' below 0, in [0, 1).
+    row_space : bool or 'auto', default='auto'
+        Whether to train in the coordinates of X's row space: the same iterates up to rounding, at
+        a cost that does not grow with the number of features. For dense X and the solvers 'gd',
+        'sgd' and 'lbfgs'; an error for others if True. 'auto' uses it where X has so many more
+        features than rows that it saves time; never in `partial_fit`.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (2,)
+        Class labels, sorted, in their own dtype. The second is the positive class.
+    coefs_ : list of ndarray of shape (n_in, n_out)
+        Weights of each layer, float32 or float64 as X was.
+    intercepts_ : list of ndarray of shape (n_out,)
+        Biases of each layer.
+    loss_ : float
+        Last entry of ``loss_curve_``.
+    loss_curve_ : list of float
+        Loss of each epoch with the penalty: the mean over its batches, each before its update. For
+        'lbfgs', the loss after each iteration. Goes on with ``warm_start`` and `partial_fit`.
+    best_loss_ : float or None
+        Lowest entry of ``loss_curve_``; None with early stopping.
+    validation_loss_curve_ : list of float or None
+        Log loss of the validation rows after each epoch; None without early stopping.
+    validation_scores_ : list of float or None
+        ``-validation_loss_curve_``: higher is better.
+    best_validation_score_ : float or None
+        Highest validation score.
+    best_iter_ : int or None
+        Epoch, counted from 1 in this call, that the returned parameters are of; None without early
+        stopping.
+    n_iter_ : int
+        Epochs of the last call.
+    t_ : int
+        Training rows seen: rows times epochs, over all calls.
+    n_features_in_ : int
+        Number of features seen during fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had names that are all strings.
+    n_layers_ : int
+        Number of layers, input and output counted.
+    n_outputs_ : int
+        1.
+    out_activation_ : str
+        'logistic'.
+
+    See Also
+    --------
+    sklearn.neural_network.MLPClassifier : More than two classes, and multilabel targets.
+
+    Notes
+    -----
+    The loss and its gradient are computed from the logits, so saturated outputs cost no precision.
+    Training that leaves the finite numbers raises :class:`DivergenceError` in the epoch in which
+    it happens.
+
+    References
+    ----------
+    .. [1] He, Zhang, Ren, Sun (2015). Delving deep into rectifiers. arXiv:1502.01852.
+    .. [2] Glorot, Bengio (2010). Understanding the difficulty of training deep feedforward neural
+       networks. AISTATS.
+    .. [3] Kingma, Ba (2015). Adam: a method for stochastic optimization. arXiv:1412.6980.
+    .. [4] Sutskever, Martens, Dahl, Hinton (2013). On the importance of initialization and
+       momentum in deep learning. ICML.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.model_selection import train_test_split
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skdnn import DeepBinaryClassifier
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0, stratify=y)
+    >>> model = make_pipeline(
+    ...     StandardScaler(),
+    ...     DeepBinaryClassifier((32, 16), early_stopping=True, random_state=0),
+    ... )
+    >>> bool(model.fit(X_train, y_train).score(X_test, y_test) > 0.95)
+    True
+    >>> model.predict_proba(X_test).shape
+    (143, 2)
+    """
 
     _parameter_constraints = CONSTRAINTS
+
+    classes_: Array
+    coefs_: list[Array]
+    intercepts_: list[Array]
+    validation_loss_curve_: list[float] | None
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    best_iter_: int | None
 
     def __init__(
         self,
@@ -90,6 +254,7 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
         init_scale: float | None = None,
         init_distribution: str = "normal",
         negative_slope: float = 0.01,
+        row_space: bool | Literal["auto"] = "auto",
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -118,6 +283,7 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
         self.init_scale = init_scale
         self.init_distribution = init_distribution
         self.negative_slope = negative_slope
+        self.row_space = row_space
 
     # ------------------------------------------------------------------ training
 
@@ -191,73 +357,55 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
 
     def _train(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
         *,
         classes: ArrayLike | None = None,
         incremental: bool = False,
     ) -> Self:
-        """Validate, build the objective, minimise it and publish the result."""
+        """Validate, train, and set the fitted attributes."""
         hidden = check_hidden_layer_sizes(self.hidden_layer_sizes)
         continuing = self.__sklearn_is_fitted__() and (incremental or self.warm_start)
-        X, positive, weight = self._check_data(
-            X, y, sample_weight, classes, continuing, incremental
-        )
-        state = getattr(self, "_training_state", {}) if continuing else {}
-        random_state = self._make_random_state(state)
-        network = self._make_network(X.shape[1], X.dtype, hidden, random_state, continuing)
-        X = X.astype(network.dtype, copy=False)
+        rows = self._check_rows(X, y, sample_weight, classes, continuing, incremental)
+        state = self._make_state(continuing)
+        start = self._make_start(rows.X, hidden, state, continuing)
+        rows = rows._replace(X=rows.X.astype(start.coefs[0].dtype, copy=False))
         held_out = None
         if self.early_stopping and not incremental:
-            X, positive, weight, held_out = self._hold_out(
-                network, X, positive, weight, random_state
-            )
-        objective = Objective(
-            network,
-            X,
-            positive,
-            weight,
-            alpha=self.alpha,
-            batch_size=self._check_batch_size(X.shape[0], incremental),
-            shuffle=self.shuffle,
-            random_state=random_state,
+            out = held_out_rows(rows.positive, self.validation_fraction, state.random_state)
+            rows, held_out = rows.select(~out), rows.select(out)
+        n_samples = rows.X.shape[0]
+        outcome = train(
+            self,
+            rows,
+            start,
+            state,
+            batch_size=self._check_batch_size(n_samples, incremental),
+            max_iter=1 if incremental else self.max_iter,
+            held_out=held_out,
+            # one call in many would not repay the change of coordinates
+            row_space=self.row_space is True if incremental else self.row_space,
         )
-        solver = self._make_solver(state)
-        # lbfgs has a stopping rule of its own, unless validation rows give another
-        tol = None if held_out is None and self.solver == "lbfgs" else self.tol
-        plateau = Plateau(tol, self.n_iter_no_change)
-        if "plateau" in state:
-            plateau.set_state(state["plateau"])
-        monitor = Monitor(
-            solver, network.parameters, plateau, held_out=held_out, verbose=self.verbose
-        )
-        max_iter = 1 if incremental else self.max_iter
-        with np.errstate(all="ignore"):
-            converged = solver.minimize(objective, max_iter, monitor)
-            monitor.restore_best()
-        if not (converged or incremental or self.tol is None or self.solver == "lbfgs"):
+        if not (outcome.converged or incremental or self.tol is None or self.solver == "lbfgs"):
             self._warn_not_converged()
-        self._publish(network, monitor, plateau, objective.n_samples, continuing)
-        self._training_state = {
-            "solver": (type(solver).__name__, solver.get_state()),
-            "random_state": random_state,
-            "plateau": plateau.get_state(),
-        }
-        if not (self.warm_start or incremental):
-            del self._training_state
+        self._publish(outcome, n_samples, continuing)
+        if self.warm_start or incremental:
+            self._training_state = outcome.state
+        else:
+            self.__dict__.pop("_training_state", None)
         return self
 
-    def _check_data(
+    def _check_rows(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
         classes: ArrayLike | None,
         continuing: bool,
         incremental: bool,
-    ) -> tuple[Array, Array, Array | None]:
-        """Return the rows of positive weight: X, which are of the second class, weights."""
+    ) -> Rows:
+        """Validate the data and return the rows of positive weight."""
         X, y = validate_data(
             self,
             X,
@@ -276,90 +424,44 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
                 )
             known = given
         self.classes_, positive = encode_labels(y, known, need_both=not incremental)
-        weight = check_sample_weight(sample_weight, X.shape[0])
-        if weight is not None and not weight.all():
-            kept = weight > 0
-            X, positive, weight = X[kept], positive[kept], weight[kept]
-            if not incremental and positive.all() == positive.any():
-                raise ValueError(
-                    f"{type(self).__name__} needs samples of 2 classes, but all rows with a "
-                    f"positive sample_weight are of one class: {self.classes_[int(positive[0])]!r}."
-                )
-        return X, positive, weight
+        rows = Rows(X, positive, check_sample_weight(sample_weight, X.shape[0]))
+        if rows.weight is None or rows.weight.all():
+            return rows
+        rows = rows.select(rows.weight > 0)
+        if not incremental and rows.positive.all() == rows.positive.any():
+            raise ValueError(
+                f"{type(self).__name__} needs samples of 2 classes, but all rows with a positive "
+                f"sample_weight are of one class: {self.classes_[int(rows.positive[0])]!r}."
+            )
+        return rows
 
-    def _make_random_state(self, state: dict[str, Any]) -> np.random.RandomState:
-        """Return the generator that initialises, holds out and shuffles."""
-        if "random_state" in state:
-            # a copy: if this call fails, the next one finds the generator where it was
-            return copy.deepcopy(state["random_state"])
+    def _make_state(self, continuing: bool) -> TrainingState:
+        """Return where training stands, to be moved on by this call alone."""
+        state = getattr(self, "_training_state", None)
+        if continuing and state is not None:
+            return state.branch()
         random_state = check_random_state(self.random_state)
         if self.random_state is None:
             # numpy's global generator is not ours to keep
             random_state = np.random.RandomState(random_state.randint(2**31))
-        return random_state
+        return TrainingState(random_state)
 
-    def _make_network(
-        self,
-        n_features: int,
-        dtype: np.dtype,
-        hidden: list[int],
-        random_state: np.random.RandomState,
-        continuing: bool,
-    ) -> Network:
-        """Build the network at its starting point: freshly drawn, or as training left it."""
-        sizes = (n_features, *hidden, 1)
-        activation = get_activation(self.activation, self.negative_slope)
+    def _make_start(
+        self, X: Any, hidden: list[int], state: TrainingState, continuing: bool
+    ) -> Weights:
+        """Return the parameters to start from: freshly drawn, or as training left them."""
+        sizes = (X.shape[1], *hidden, 1)
         if not continuing:
-            network = Network(sizes, activation, dtype)
-            initialize(
-                network.weights,
-                random_state,
-                rule=self.init,
-                scale=self.init_scale,
-                distribution=self.init_distribution,
-            )
-            return network
-        fitted_sizes = (n_features, *(bias.size for bias in self.intercepts_))
-        if fitted_sizes != sizes:
+            return draw_weights(self, sizes, X.dtype, state.random_state)
+        fitted = Weights(self.coefs_, self.intercepts_)
+        if fitted.layer_sizes != sizes:
             raise ValueError(
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r} cannot go on from a network with "
-                f"hidden layers {fitted_sizes[1:-1]}: keep it, or train anew (warm_start=False)."
+                f"hidden layers {fitted.layer_sizes[1:-1]}: keep it, or train anew "
+                "(warm_start=False)."
             )
-        network = Network(sizes, activation, np.result_type(dtype, self.coefs_[0].dtype))
-        network.set_layers(self.coefs_, self.intercepts_)
-        return network
-
-    def _make_solver(self, state: dict[str, Any]) -> Solver:
-        """Build the solver; if it is the one that trained before, where it stood."""
-        if self.solver == "lbfgs":
-            return LBFGS(self.tol, self.max_fun)
-        schedule = make_schedule(
-            self.learning_rate, float(self.learning_rate_init), power_t=float(self.power_t)
-        )
-        solver: Adam | GradientDescent
-        if self.solver == "adam":
-            solver = Adam(schedule, float(self.beta_1), float(self.beta_2), float(self.epsilon))
-        elif self.solver == "sgd" and self.momentum > 0:
-            solver = Momentum(schedule, float(self.momentum), self.nesterovs_momentum)
-        else:
-            solver = GradientDescent(schedule)
-        name, solver_state = state.get("solver", (None, {}))
-        if name == type(solver).__name__:
-            solver.set_state(solver_state)
-        return solver
-
-    def _hold_out(
-        self,
-        network: Network,
-        X: Array,
-        positive: Array,
-        weight: Array | None,
-        random_state: np.random.RandomState,
-    ) -> tuple[Array, Array, Array | None, HeldOut]:
-        """Split the rows into those to train on and those to validate on."""
-        out = held_out_rows(positive, self.validation_fraction, random_state)
-        held_out = HeldOut(network, X[out], positive[out], None if weight is None else weight[out])
-        return X[~out], positive[~out], None if weight is None else weight[~out], held_out
+        dtype = np.result_type(X.dtype, fitted.coefs[0].dtype)
+        return Weights(*([a.astype(dtype, copy=False) for a in arrays] for arrays in fitted))
 
     def _check_batch_size(self, n_samples: int, incremental: bool) -> int:
         """Return the number of rows of a batch."""
@@ -374,7 +476,7 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
                 UserWarning,
                 stacklevel=2,
             )
-        return min(self.batch_size, n_samples)
+        return min(int(self.batch_size), n_samples)
 
     def _warn_not_converged(self) -> None:
         warnings.warn(
@@ -384,36 +486,29 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
             stacklevel=2,
         )
 
-    def _publish(
-        self,
-        network: Network,
-        monitor: Monitor,
-        plateau: Plateau,
-        n_samples: int,
-        continuing: bool,
-    ) -> None:
+    def _publish(self, outcome: Outcome, n_samples: int, continuing: bool) -> None:
         """Set the fitted attributes; curves and counts go on if training did."""
-        self.coefs_ = network.weights
-        self.intercepts_ = network.biases
-        self.n_layers_ = len(network.layer_sizes)
+        monitor = outcome.monitor
+        before = vars(self) if continuing else {}
+        self.coefs_, self.intercepts_ = outcome.weights
+        self.n_layers_ = len(outcome.weights.layer_sizes)
         self.n_outputs_ = 1
         self.out_activation_ = "logistic"
         self.n_iter_ = len(monitor.loss_curve)
-        before = vars(self) if continuing else {}
         self.t_ = before.get("t_", 0) + n_samples * self.n_iter_
         self.loss_curve_ = before.get("loss_curve_", []) + monitor.loss_curve
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else np.inf
-        validated = bool(monitor.validation_loss_curve)
-        self.best_loss_ = None if validated else min(self.loss_curve_, default=np.inf)
-        if validated:
+        if monitor.validation_loss_curve:
             curve = (before.get("validation_loss_curve_") or []) + monitor.validation_loss_curve
+            self.best_loss_: float | None = None
             self.validation_loss_curve_ = curve
             self.validation_scores_ = [-loss for loss in curve]
-            self.best_validation_score_ = -plateau.best
+            self.best_validation_score_ = max(self.validation_scores_)
             self.best_iter_ = monitor.best_iter
         else:
-            self.validation_scores_ = self.best_validation_score_ = None
-            self.validation_loss_curve_ = self.best_iter_ = None
+            self.best_loss_ = min(self.loss_curve_, default=np.inf)
+            self.validation_loss_curve_ = self.validation_scores_ = None
+            self.best_validation_score_ = self.best_iter_ = None
 
     @contextmanager
     def _unchanged_on_error(self, *, diverged_is_unfitted: bool) -> Iterator[None]:
@@ -425,7 +520,7 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
             for name in [name for name in vars(self) if _is_learned(name)]:
                 delattr(self, name)
             if not (diverged_is_unfitted and isinstance(error, DivergenceError)):
-                vars(self).update(before)
+                self.__dict__.update(before)
             raise
 
     # ------------------------------------------------------------------ prediction
@@ -450,16 +545,12 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
             When the logit of a row is NaN, because infinite activations cancel.
         """
         check_is_fitted(self)
-        X = validate_data(
-            self,
-            X,
-            accept_sparse="csr",
-            dtype=(np.float64, np.float32),
-            reset=False,
+        rows = validate_data(
+            self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False
         )
         activation = get_activation(self.activation, self.negative_slope)
         with np.errstate(all="ignore"):
-            logits = predict_logits(X, self.coefs_, self.intercepts_, activation)
+            logits = predict_logits(rows, self.coefs_, self.intercepts_, activation)
         undefined = np.isnan(logits)
         if undefined.any():
             raise ValueError(

@@ -110,7 +110,7 @@ class Monitor:
         self._held_out = held_out
         self._verbose = int(verbose)
         self._start = time.perf_counter()
-        self._best_parameters = parameters.copy() if held_out is not None else None
+        self._best_parameters: Any = parameters.copy() if held_out is not None else None
         self.loss_curve: list[float] = []
         self.validation_loss_curve: list[float] = []
         self.learning_rate_curve: list[float] = []

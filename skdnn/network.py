@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -64,6 +65,7 @@ class Workspace:
         self.activations = [np.empty(s, dtype) for s in shapes]  # (n_rows, n_units) by layer
         self.deltas = [np.empty(s, dtype) for s in shapes]  # likewise: dJ/dZ
         self.ones = np.ones(n_rows, dtype)
+        self.caches: list[Any]
         if activation.cache == "mask":
             # One layer's mask is done with before the next one's is made.
             mask = np.empty(n_rows * max(layer_sizes[1:]), bool)
@@ -101,7 +103,7 @@ def forward(
     activation: Activation,
     activations: Sequence[Array],
     scratches: Sequence[Array],
-    caches: Sequence[Array | None],
+    caches: Sequence[Any],
 ) -> Array:
     """Run the forward pass; every pass of the package is this one.
 
@@ -168,15 +170,18 @@ class Network:
         self.n_weights = n_weights
         self.parameters = np.zeros(n_weights + n_biases, self.dtype)
         self.gradient = np.zeros_like(self.parameters)
-        self.weights, self.biases = _layer_views(self.parameters, self.layer_sizes)
-        self.weight_gradients, self.bias_gradients = _layer_views(self.gradient, self.layer_sizes)
+        self.weights, self.biases = self.split(self.parameters)
+        self.weight_gradients, self.bias_gradients = self.split(self.gradient)
         self._workspaces: list[Workspace] = []
 
-    def set_layers(self, weights: Sequence[Array], biases: Sequence[Array]) -> None:
-        """Copy parameters that are kept by layer into the flat vector."""
-        for views, arrays in ((self.weights, weights), (self.biases, biases)):
-            for view, array in zip(views, arrays, strict=True):
-                view[...] = array
+    def split(self, flat: Array) -> tuple[list[Array], list[Array]]:
+        """Return views by layer, weights and biases, of a vector of n_parameters numbers."""
+        return _layer_views(flat, self.layer_sizes)
+
+    def flatten(self, weights: Sequence[Array], biases: Sequence[Array]) -> Array:
+        """Return numbers that are kept by layer as one new vector; `split` undoes it."""
+        parts = [part.reshape(-1) for part in (*weights, *biases)]
+        return np.concatenate(parts, dtype=self.dtype)
 
     def workspace(self, n_rows: int) -> Workspace:
         """Return the workspace for a batch of ``n_rows`` rows; made once for each size."""
@@ -233,7 +238,7 @@ def _row_blocks(n_rows: int, size: int) -> Iterator[slice]:
 
 
 def predict_logits(
-    X: Array, weights: Sequence[Array], biases: Sequence[Array], activation: Activation
+    X: Any, weights: Sequence[Array], biases: Sequence[Array], activation: Activation
 ) -> Array:
     """Return the logits of any number of rows with a bounded workspace of its own.
 

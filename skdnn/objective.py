@@ -7,6 +7,7 @@ function of one flat vector and never meets the network behind it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -14,6 +15,7 @@ from scipy.linalg.blas import get_blas_funcs
 
 from skdnn.loss import log_loss, log_loss_and_gradient, signs_of
 from skdnn.network import Network, predict_logits
+from skdnn.rowspace import FullSpace, RowSpace
 
 __all__ = ["HeldOut", "Objective"]
 
@@ -46,7 +48,9 @@ class Objective:
         Whether an epoch goes through the rows in a new random order. A batch of all rows is
         never shuffled.
     random_state : RandomState, default=None
-        Draws the orders.
+        Draws the orders; needed where rows are shuffled.
+    space : FullSpace or RowSpace, default=None
+        The coordinates that X is in; by default those of the features.
 
     Attributes
     ----------
@@ -68,14 +72,15 @@ class Objective:
         alpha: float = 0.0,
         batch_size: int | None = None,
         shuffle: bool = True,
-        random_state: np.random.RandomState | None = None,
+        random_state: Any = None,
+        space: FullSpace | RowSpace | None = None,
     ) -> None:
         self.parameters = network.parameters
         self.gradient = network.gradient
         self.n_samples = X.shape[0]
         self._network = network
         self._signs = signs_of(y, network.dtype)
-        self._sample_weight = None
+        self._sample_weight: Any = None
         total_weight = float(self.n_samples)
         if sample_weight is not None:
             total_weight = float(sample_weight.sum())
@@ -93,6 +98,7 @@ class Objective:
         self._batch_size = min(batch_size or self.n_samples, self.n_samples)
         self._shuffle = shuffle and self._batch_size < self.n_samples
         self._random_state = random_state
+        self._space = FullSpace(X) if space is None else space
         self._sparse = scipy.sparse.issparse(X)
         self._X = X
         if self._shuffle:
@@ -114,13 +120,13 @@ class Objective:
         order = self._random_state.permutation(n_samples)
         return (order[s : s + size] for s in starts)
 
-    def _rows(self, batch: Batch) -> tuple[Array, Array, Array | None]:
+    def _rows(self, batch: Batch) -> tuple[Any, Array, Array | None]:
         """Return X, signs and weights of a batch: views, or copies in the batch's arrays."""
-        weight = self._sample_weight
+        weight: Any = self._sample_weight
         if isinstance(batch, slice):
             whole = batch.stop - batch.start == self.n_samples
             X = self._X if whole else self._X[batch]
-            return X, self._signs[batch], None if weight is None else weight[batch]
+            return X, self._signs[batch], weight if weight is None else weight[batch]
         n_rows = batch.size
         # mode="clip" spares a buffered copy; the indices are valid by construction
         signs = self._signs.take(batch, out=self._signs_batch[:n_rows], mode="clip")
@@ -154,6 +160,17 @@ class Objective:
             value += 0.5 * self._penalty * _squared_norm(self._weights)
             self._axpy(self._weights, self._weights_gradient, a=self._penalty)
         return value, weight
+
+    def is_stationary(self, tol: float) -> bool:
+        """Return whether no component of `gradient`, by the features' weights, exceeds ``tol``."""
+        first = self._network.weight_gradients[0]
+        rest = self.gradient[first.size :]
+        # The norm is the same in any orthonormal coordinates, and bounds the largest component:
+        # the product with a basis is needed only near the end.
+        n_parameters = self._space.n_features * first.shape[1] + rest.size
+        if _squared_norm(self.gradient) > tol**2 * n_parameters:
+            return False
+        return max(_largest(self._space.leave(first)), _largest(rest)) <= tol
 
     def all_rows(self) -> Batch:
         """Return the batch of all rows."""
@@ -196,3 +213,8 @@ def _squared_norm(vector: Array) -> float:
     if not np.isfinite(square):
         square = float(np.dot(vector.astype(np.float64), vector))
     return square
+
+
+def _largest(vector: Array) -> float:
+    """Return the largest magnitude of some numbers."""
+    return max(float(vector.max(initial=0.0)), -float(vector.min(initial=0.0)))

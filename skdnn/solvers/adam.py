@@ -50,12 +50,12 @@ class Adam(FirstOrderSolver):
             self.epsilon / math.sqrt(1.0 - self.beta_2), float(np.finfo(dtype).tiny)
         )
 
-    def step(self, parameters: Array, gradient: Array) -> None:
+    def step(self, parameters: Array, gradient: Array, rate: float) -> None:
         first, second = self.moments.values()
         t = self.n_steps
-        rate = (
-            self.learning_rate
-            * ((1.0 - self.beta_1) / (1.0 - self.beta_1**t))
+        rate *= (
+            (1.0 - self.beta_1)
+            / (1.0 - self.beta_1**t)
             * math.sqrt((1.0 - self.beta_2**t) / (1.0 - self.beta_2))
         )
         for start in range(0, parameters.size, self._block):

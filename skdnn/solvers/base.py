@@ -36,6 +36,9 @@ class Objective(Protocol):
     def value_and_gradient(self, batch: Any) -> tuple[float, float]:
         """Evaluate a batch at `parameters`: its value, its weight, and `gradient` in place."""
 
+    def is_stationary(self, tol: float) -> bool:
+        """Return whether no component of `gradient` exceeds ``tol``."""
+
 
 class DivergenceError(ValueError):
     """Training left the finite numbers, or froze because a moment of the gradient overflowed.
@@ -104,12 +107,13 @@ class Solver(ABC):
         """React to a loss that no longer improves; return True to stop training."""
         return True
 
-    def get_state(self) -> dict[str, Any]:
-        """Return copies of all that the solver needs to go on exactly."""
-        return {}
+    def get_state(self) -> tuple[dict[str, int], dict[str, Array]]:
+        """Return all that the solver needs to go on exactly: counters, and moments by name."""
+        return {}, {}
 
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `get_state` returned."""
+    @abstractmethod
+    def set_state(self, counters: dict[str, int], moments: dict[str, Array]) -> None:
+        """Go on from what `get_state` returned; the moments are the solver's from now on."""
 
 
 class FirstOrderSolver(Solver):
@@ -136,27 +140,23 @@ class FirstOrderSolver(Solver):
         self.n_plateaus = 0
         self.moments: dict[str, Array] = {}
 
-    def get_state(self) -> dict[str, Any]:
-        moments = {name: moment.copy() for name, moment in self.moments.items()}
-        return {"n_steps": self.n_steps, "n_plateaus": self.n_plateaus, **moments}
+    def get_state(self) -> tuple[dict[str, int], dict[str, Array]]:
+        return {"n_steps": self.n_steps, "n_plateaus": self.n_plateaus}, self.moments
 
-    def set_state(self, state: dict[str, Any]) -> None:
-        self.n_steps = state["n_steps"]
-        self.n_plateaus = state["n_plateaus"]
-        self.moments = {name: state[name].copy() for name in self.moment_names}
+    def set_state(self, counters: dict[str, int], moments: dict[str, Array]) -> None:
+        self.n_steps = counters["n_steps"]
+        self.n_plateaus = counters["n_plateaus"]
+        self.moments = moments
 
     def prepare(self, parameters: Array) -> None:
         """Make the moments, unless there are some, and the buffers for a parameter vector."""
         for name in self.moment_names:
-            moment = self.moments.get(name)
-            if moment is None:
+            if name not in self.moments:
                 self.moments[name] = np.zeros_like(parameters)
-            else:
-                self.moments[name] = moment.astype(parameters.dtype, copy=False)
 
     @abstractmethod
-    def step(self, parameters: Array, gradient: Array) -> None:
-        """Move the parameters in place, at ``self.learning_rate``; may overwrite the gradient."""
+    def step(self, parameters: Array, gradient: Array, rate: float) -> None:
+        """Move the parameters in place, at a learning rate; may overwrite the gradient."""
 
     def plateau(self) -> bool:
         if self.schedule.exhausted(self.n_plateaus):
@@ -172,9 +172,10 @@ class FirstOrderSolver(Solver):
             for batch in objective.batches():
                 value, weight = objective.value_and_gradient(batch)
                 self.n_steps += 1
-                self.learning_rate = self.schedule.rate(self.n_steps, self.n_plateaus)
-                self.step(parameters, gradient)
+                rate = self.schedule.rate(self.n_steps, self.n_plateaus)
+                self.step(parameters, gradient, rate)
                 total += weight * value
+            self.learning_rate = rate
             loss = total / objective.weight_sum
             # An infinite moment may leave the parameters finite: the net would freeze in silence.
             vectors = (parameters, *self.moments.values())

@@ -21,8 +21,8 @@ class GradientDescent(FirstOrderSolver):
         # axpy adds a multiple in one pass and without a temporary
         self._axpy = get_blas_funcs("axpy", dtype=parameters.dtype)
 
-    def step(self, parameters: Array, gradient: Array) -> None:
-        self._axpy(gradient, parameters, a=-self.learning_rate)
+    def step(self, parameters: Array, gradient: Array, rate: float) -> None:
+        self._axpy(gradient, parameters, a=-rate)
 
 
 class Momentum(GradientDescent):
@@ -48,12 +48,12 @@ class Momentum(GradientDescent):
         self.momentum = momentum
         self.nesterov = nesterov
 
-    def step(self, parameters: Array, gradient: Array) -> None:
+    def step(self, parameters: Array, gradient: Array, rate: float) -> None:
         velocity = self.moments["velocity"]
         velocity *= self.momentum
-        self._axpy(gradient, velocity, a=-self.learning_rate)
+        self._axpy(gradient, velocity, a=-rate)
         if self.nesterov:
             self._axpy(velocity, parameters, a=self.momentum)
-            self._axpy(gradient, parameters, a=-self.learning_rate)
+            self._axpy(gradient, parameters, a=-rate)
         else:
             self._axpy(velocity, parameters)

@@ -35,6 +35,9 @@ class LBFGS(Solver):
         self.tol = tol
         self.max_fun = max_fun
 
+    def set_state(self, counters: dict[str, int], moments: dict[str, Array]) -> None:
+        """Do nothing: scipy keeps the history to itself, a new call starts with an empty one."""
+
     def minimize(self, objective: Objective, max_iter: int, end_of_epoch: EndOfEpoch) -> bool:
         parameters = objective.parameters
         line_search = _SafeObjective(objective)
@@ -42,7 +45,8 @@ class LBFGS(Solver):
         def end_of_iteration(intermediate_result: OptimizeResult) -> None:
             line_search.accept(intermediate_result.x)
             parameters[...] = intermediate_result.x
-            if end_of_epoch(float(intermediate_result.fun)):
+            stop = end_of_epoch(float(intermediate_result.fun))
+            if stop or (self.tol is not None and objective.is_stationary(self.tol)):
                 raise StopIteration
 
         # Relative decrease below which nothing is left to gain: scipy's own, or the resolution of
@@ -57,14 +61,15 @@ class LBFGS(Solver):
             options={
                 "maxiter": max_iter,
                 "maxfun": self.max_fun,
-                "gtol": 0.0 if self.tol is None else self.tol,
+                # The objective tests for a stationary point: its coordinates may be its own
+                "gtol": 0.0,
                 "ftol": 0.0 if self.tol is None else ftol,
             },
         )
         parameters[...] = result.x
         if self.tol is not None and not result.success and result.status != 99:
             self._warn(result, max_iter)
-        # status 1: out of iterations or evaluations; 99: stopped by end_of_epoch
+        # status 1: out of iterations or evaluations; 99: stopped by end_of_iteration
         return result.status != 1
 
     def _warn(self, result: OptimizeResult, max_iter: int) -> None:
