@@ -258,7 +258,7 @@ def _check_features(features: h5py.Dataset, key: str) -> None:
 
 
 def _check_labels(labels: h5py.Dataset, key: str) -> None:
-    name = f"{labels.file.filename}: y={key!r}"
+    name = f"{labels.file.filename}: {key!r}"
     if labels.dtype.kind not in "biuf" and h5py.check_string_dtype(labels.dtype) is None:
         raise ValueError(f"{name} holds {labels.dtype}; labels must be numbers or strings.")
     shape: tuple[int, ...] = labels.shape or ()
@@ -287,6 +287,6 @@ def _read_labels(labels: h5py.Dataset, key: str) -> Array:
         text = labels.asstr("utf-8")[()]
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"{labels.file.filename}: y={key!r} holds bytes that are not UTF-8 text ({error})."
+            f"{labels.file.filename}: {key!r} holds bytes that are not UTF-8 text ({error})."
         ) from error
     return np.asarray(text, dtype=np.str_).reshape(-1)
