@@ -18,9 +18,9 @@ from skdnn.activations import ACTIVATIONS
 from skdnn.initializers import INITIALIZERS
 from skdnn.solvers import SCHEDULES
 
-__all__ = ["CONSTRAINTS", "SOLVERS", "check_hidden_layer_sizes", "fit_context"]
+__all__ = ["CONSTRAINTS", "SOLVERS", "check_dropout", "check_hidden_layer_sizes", "fit_context"]
 
-SOLVERS = ("adam", "sgd", "gd", "lbfgs")
+SOLVERS = ("adam", "adamw", "sgd", "gd", "lbfgs")
 
 _POSITIVE_INTEGER = Interval(Integral, 1, None, closed="left")
 _POSITIVE = Interval(Real, 0, None, closed="neither")
@@ -56,6 +56,11 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "init_distribution": [StrOptions({"normal", "uniform"})],
     "negative_slope": [_DECAY_RATE],
     "row_space": ["boolean", StrOptions({"auto"})],
+    "class_weight": [dict, StrOptions({"balanced"}), None],
+    "scoring": [str, callable],
+    "dropout": [_DECAY_RATE, "array-like"],
+    "max_grad_norm": [_POSITIVE, None],
+    "warmup": [_NOT_NEGATIVE],
 }
 
 fit_context = _fit_context(prefer_skip_nested_validation=True)
@@ -68,3 +73,20 @@ def check_hidden_layer_sizes(sizes: Any) -> list[int]:
         if isinstance(size, bool | np.bool_) or not isinstance(size, Integral) or size <= 0:
             raise ValueError(f"hidden_layer_sizes must be integers > 0, got {sizes!r}.")
     return [int(size) for size in listed]
+
+
+def check_dropout(dropout: Any, n_hidden: int, solver: str) -> None:
+    """Raise ValueError unless dropout is one rate in [0, 1), or one for each hidden layer."""
+    rates = np.atleast_1d(np.asarray(dropout, float))
+    if rates.ndim != 1 or not ((rates >= 0) & (rates < 1)).all():
+        raise ValueError(f"dropout rates must be in [0, 1), got {dropout!r}.")
+    if np.ndim(dropout) and rates.size != n_hidden:
+        raise ValueError(
+            f"dropout must be one rate, or one for each of the {n_hidden} hidden layers; got "
+            f"{rates.size}: {dropout!r}."
+        )
+    if solver == "lbfgs" and rates.any():
+        raise ValueError(
+            "dropout makes the objective random, which solver='lbfgs' cannot minimise: use "
+            "another solver, or dropout=0."
+        )

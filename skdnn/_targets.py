@@ -8,9 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_array, column_or_1d
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
-__all__ = ["check_classes", "check_sample_weight", "encode_labels", "held_out_rows"]
+__all__ = [
+    "apply_class_weight",
+    "check_classes",
+    "check_sample_weight",
+    "encode_labels",
+    "held_out_rows",
+]
 
 Array = np.ndarray
 
@@ -97,6 +104,49 @@ def check_sample_weight(sample_weight: Any, n_samples: int) -> Array | None:
     if not np.isfinite(weight.sum()):
         raise ValueError("sample_weight must have a finite sum: scale the weights down.")
     return weight
+
+
+def apply_class_weight(
+    class_weight: Any, classes: Array, positive: Array, sample_weight: Array | None
+) -> Array | None:
+    """Multiply sample weights by the weights of the rows' classes.
+
+    Parameters
+    ----------
+    class_weight : dict, "balanced" or None
+        Weight of each label, 1 where a dict does not name it. "balanced" weighs the classes
+        inversely to the sums of their sample weights.
+    classes : ndarray of shape (2,)
+        Class labels.
+    positive : ndarray of bool of shape (n_samples,)
+        Which rows are of the second class.
+    sample_weight : ndarray of shape (n_samples,) or None
+        Weights of the rows.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,) or None
+    """
+    if class_weight is None:
+        return sample_weight
+    labels = classes[positive.astype(np.intp)]
+    present = np.unique(labels)
+    if isinstance(class_weight, dict):
+        unknown = set(class_weight) - set(classes.tolist())
+        if unknown:
+            raise ValueError(
+                f"class_weight names {sorted(map(str, unknown))}, which are not among the classes "
+                f"{classes}."
+            )
+    found = compute_class_weight(
+        class_weight, classes=present, y=labels, sample_weight=sample_weight
+    )
+    if not (np.isfinite(found) & (found >= 0)).all():
+        raise ValueError(f"class_weight must not be negative or infinite, got {class_weight!r}.")
+    by_class = np.ones(2)
+    by_class[np.isin(classes, present)] = found
+    weight = by_class[positive.astype(np.intp)]
+    return weight if sample_weight is None else weight * sample_weight
 
 
 def held_out_rows(positive: Array, fraction: float, random_state: np.random.RandomState) -> Array:

@@ -6,33 +6,52 @@ it. Nothing here computes a gradient.
 
 from __future__ import annotations
 
+import copy
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, Self
 
+import joblib
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import log_expit
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import check_scoring
 from sklearn.neural_network import MLPClassifier
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skdnn._mlp import as_mlp_classifier
-from skdnn._parameters import CONSTRAINTS, check_hidden_layer_sizes, fit_context
-from skdnn._targets import check_classes, check_sample_weight, encode_labels, held_out_rows
+from skdnn._parameters import (
+    CONSTRAINTS,
+    check_dropout,
+    check_hidden_layer_sizes,
+    fit_context,
+)
+from skdnn._targets import (
+    apply_class_weight,
+    check_classes,
+    check_sample_weight,
+    encode_labels,
+    held_out_rows,
+)
+from skdnn._tasks import CallbackTasks
 from skdnn.activations import get_activation
 from skdnn.loss import probability
 from skdnn.network import predict_logits
 from skdnn.solvers import DivergenceError
-from skdnn.training import Outcome, Rows, TrainingState, Weights, draw_weights, train
+from skdnn.training import Outcome, Rows, Training, TrainingState, Weights, draw_weights
 
 __all__ = ["DeepBinaryClassifier"]
 
 Array = np.ndarray
+
+# How rows are validated wherever they come in
+_DATA: dict[str, Any] = {"accept_sparse": "csr", "dtype": (np.float64, np.float32), "order": "C"}
 
 
 def _is_incremental(estimator: DeepBinaryClassifier) -> bool:
@@ -44,7 +63,7 @@ def _is_incremental(estimator: DeepBinaryClassifier) -> bool:
     return True
 
 
-class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
+class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Feed-forward network for binary classification with scikit-learn's interface.
 
     Hidden layers compute ``activation(A W + b)``, the last one a single logit, whose expit is the
@@ -219,6 +238,8 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
     classes_: Array
     coefs_: list[Array]
     intercepts_: list[Array]
+    loss_curve_: list[float]
+    learning_rate_curve_: list[float]
     validation_loss_curve_: list[float] | None
     validation_scores_: list[float] | None
     best_validation_score_: float | None
@@ -255,6 +276,11 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
         init_distribution: str = "normal",
         negative_slope: float = 0.01,
         row_space: bool | Literal["auto"] = "auto",
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        scoring: str | Callable[..., float] = "loss",
+        dropout: float | Sequence[float] = 0.0,
+        max_grad_norm: float | None = None,
+        warmup: float = 0,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
@@ -284,12 +310,30 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
         self.init_distribution = init_distribution
         self.negative_slope = negative_slope
         self.row_space = row_space
+        self.class_weight = class_weight
+        self.scoring = scoring
+        self.dropout = dropout
+        self.max_grad_norm = max_grad_norm
+        self.warmup = warmup
 
     # ------------------------------------------------------------------ training
 
     @fit_context
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: ArrayLike | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Train the network.
+
+        Ctrl-C ends training after the epoch that it meets: the estimator is fitted with the
+        parameters of then, and KeyboardInterrupt is raised. A second Ctrl-C interrupts at once,
+        and leaves the estimator as it was.
 
         Parameters
         ----------
@@ -300,6 +344,13 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
             Labels of two classes, of any type that can be sorted.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights. Rows of weight 0 are left out before anything is drawn.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Validation rows for ``early_stopping=True``; nothing is then set aside from X. In a
+            `Pipeline`, name it in ``transform_input`` and enable metadata routing.
+        y_val : array-like of shape (n_val,), default=None
+            Their labels.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Their weights.
 
         Returns
         -------
@@ -313,8 +364,12 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
             When training leaves the finite numbers; the estimator is left unfitted or, with
             ``warm_start``, as it was.
         """
+        given = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
         with self._unchanged_on_error(diverged_is_unfitted=not self.warm_start):
-            return self._train(X, y, sample_weight)
+            interrupted = self._train(X, y, sample_weight, validation=given)
+        if interrupted:
+            raise KeyboardInterrupt
+        return self
 
     @available_if(_is_incremental)
     @fit_context
@@ -353,7 +408,10 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
             When training leaves the finite numbers; the estimator stays as it was.
         """
         with self._unchanged_on_error(diverged_is_unfitted=False):
-            return self._train(X, y, sample_weight, classes=classes, incremental=True)
+            interrupted = self._train(X, y, sample_weight, classes=classes, incremental=True)
+        if interrupted:
+            raise KeyboardInterrupt
+        return self
 
     def _train(
         self,
@@ -361,40 +419,58 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
         y: Any,
         sample_weight: Any,
         *,
+        validation: dict[str, Any] | None = None,
         classes: ArrayLike | None = None,
         incremental: bool = False,
-    ) -> Self:
-        """Validate, train, and set the fitted attributes."""
+    ) -> bool:
+        """Validate, train, and set the fitted attributes; return whether the user interrupted."""
         hidden = check_hidden_layer_sizes(self.hidden_layer_sizes)
+        check_dropout(self.dropout, len(hidden), self.solver)
         continuing = self.__sklearn_is_fitted__() and (incremental or self.warm_start)
+        data = {"X": X, "y": y, "metadata": None}
+        if sample_weight is not None:
+            data["metadata"] = {"sample_weight": sample_weight}
         rows = self._check_rows(X, y, sample_weight, classes, continuing, incremental)
         state = self._make_state(continuing)
         start = self._make_start(rows.X, hidden, state, continuing)
-        rows = rows._replace(X=rows.X.astype(start.coefs[0].dtype, copy=False))
-        held_out = None
-        if self.early_stopping and not incremental:
-            out = held_out_rows(rows.positive, self.validation_fraction, state.random_state)
-            rows, held_out = rows.select(~out), rows.select(out)
-        n_samples = rows.X.shape[0]
-        outcome = train(
+        rows = rows.astype(start.coefs[0].dtype)
+        held_out, scorer = None, None
+        if not incremental:
+            rows, held_out = self._hold_out(rows, validation or {}, state)
+        if held_out is not None and self.scoring != "loss":
+            scorer = self._make_scorer(held_out)
+        row_space = self.row_space
+        if row_space == "auto" and (incremental or (scorer is not None and callable(self.scoring))):
+            # One call of many would not repay it; a user's function may look at the features
+            row_space = False
+        tasks, context = None, None
+        if not incremental:
+            context = self._init_callback_context(max_subtasks=self.max_iter)
+            context.call_on_fit_task_begin(estimator=self, **data)
+            if getattr(self, "_skl_callbacks", None):
+                tasks = CallbackTasks(context, self, data)
+        outcome = Training(
             self,
             rows,
             start,
             state,
-            batch_size=self._check_batch_size(n_samples, incremental),
-            max_iter=1 if incremental else self.max_iter,
+            batch_size=self._check_batch_size(rows.X.shape[0], incremental),
             held_out=held_out,
-            # one call in many would not repay the change of coordinates
-            row_space=self.row_space is True if incremental else self.row_space,
-        )
-        if not (outcome.converged or incremental or self.tol is None or self.solver == "lbfgs"):
-            self._warn_not_converged()
-        self._publish(outcome, n_samples, continuing)
+            score=scorer,
+            row_space=row_space,
+            incremental=incremental,
+            tasks=tasks,
+        ).run()
+        self._publish(outcome, rows.X.shape[0], continuing)
+        if not incremental:
+            self._warn(outcome)
         if self.warm_start or incremental:
             self._training_state = outcome.state
         else:
             self.__dict__.pop("_training_state", None)
-        return self
+        if context is not None:
+            context.call_on_fit_task_end(estimator=self, reconstruction_attributes={}, **data)
+        return outcome.monitor.interrupted
 
     def _check_rows(
         self,
@@ -406,15 +482,7 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
         incremental: bool,
     ) -> Rows:
         """Validate the data and return the rows of positive weight."""
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse="csr",
-            dtype=(np.float64, np.float32),
-            order="C",
-            reset=not continuing,
-        )
+        X, y = validate_data(self, X, y, reset=not continuing, **_DATA)
         known = self.classes_ if continuing else None
         if incremental and (known is None or classes is not None):
             given = check_classes(classes)
@@ -424,16 +492,69 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
                 )
             known = given
         self.classes_, positive = encode_labels(y, known, need_both=not incremental)
-        rows = Rows(X, positive, check_sample_weight(sample_weight, X.shape[0]))
-        if rows.weight is None or rows.weight.all():
-            return rows
-        rows = rows.select(rows.weight > 0)
+        rows = self._weigh(X, positive, check_sample_weight(sample_weight, X.shape[0]))
         if not incremental and rows.positive.all() == rows.positive.any():
             raise ValueError(
                 f"{type(self).__name__} needs samples of 2 classes, but all rows with a positive "
-                f"sample_weight are of one class: {self.classes_[int(rows.positive[0])]!r}."
+                f"weight are of one class: {self.classes_[int(rows.positive[0])]!r}."
             )
         return rows
+
+    def _weigh(self, X: Any, positive: Array, weight: Array | None) -> Rows:
+        """Apply the class weights, and leave out what has no weight."""
+        if weight is not None and not weight.all():
+            X, positive, weight = Rows(X, positive, weight).select(weight > 0)
+        weight = apply_class_weight(self.class_weight, self.classes_, positive, weight)
+        rows = Rows(X, positive, weight)
+        if weight is None or weight.all():
+            return rows
+        if not weight.any():
+            raise ValueError("class_weight leaves no row a positive weight: all are zero.")
+        return rows.select(weight > 0)
+
+    def _hold_out(
+        self, rows: Rows, validation: dict[str, Any], state: TrainingState
+    ) -> tuple[Rows, Rows | None]:
+        """Return the rows to train and those to validate on: given, or set aside."""
+        X_val, y_val = validation.get("X_val"), validation.get("y_val")
+        if (X_val is None) != (y_val is None):
+            raise ValueError("X_val and y_val go together: got one of them without the other.")
+        if not self.early_stopping:
+            if X_val is not None:
+                raise ValueError(
+                    "X_val and y_val are for early_stopping=True, which is False here."
+                )
+            return rows, None
+        if X_val is not None:
+            X_val, y_val = validate_data(self, X_val, y_val, reset=False, **_DATA)
+            positive = encode_labels(y_val, self.classes_, need_both=False)[1]
+            weight = check_sample_weight(validation["sample_weight_val"], X_val.shape[0])
+            return rows, self._weigh(X_val, positive, weight).astype(rows.X.dtype)
+        # while the data are the same, so are the rows held out of them
+        key = joblib.hash(tuple(rows)) if self.warm_start else None
+        if state.split is not None and state.split[0] == key:
+            out = state.split[1]
+        else:
+            out = held_out_rows(rows.positive, self.validation_fraction, state.random_state)
+            state.plateau = {}
+        if key is not None:
+            state.split = (key, out)
+        return rows.select(~out), rows.select(out)
+
+    def _make_scorer(self, held_out: Rows) -> Callable[[Weights, Any], float]:
+        """Return the function that scores parameters on the validation rows."""
+        scorer = check_scoring(self, self.scoring)
+        labels = self.classes_[held_out.positive.astype(np.intp)]
+        weight = {} if held_out.weight is None else {"sample_weight": held_out.weight}
+        model = copy.copy(self)
+        model.__dict__.pop("feature_names_in_", None)
+
+        def score(weights: Weights, X: Any) -> float:
+            model.coefs_, model.intercepts_ = weights
+            model.n_features_in_ = X.shape[1]
+            return float(scorer(model, X, labels, **weight))
+
+        return score
 
     def _make_state(self, continuing: bool) -> TrainingState:
         """Return where training stands, to be moved on by this call alone."""
@@ -453,15 +574,15 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
         sizes = (X.shape[1], *hidden, 1)
         if not continuing:
             return draw_weights(self, sizes, X.dtype, state.random_state)
-        fitted = Weights(self.coefs_, self.intercepts_)
-        if fitted.layer_sizes != sizes:
+        latest = state.latest or Weights(self.coefs_, self.intercepts_)
+        if latest.layer_sizes != sizes:
             raise ValueError(
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r} cannot go on from a network with "
-                f"hidden layers {fitted.layer_sizes[1:-1]}: keep it, or train anew "
+                f"hidden layers {latest.layer_sizes[1:-1]}: keep it, or train anew "
                 "(warm_start=False)."
             )
-        dtype = np.result_type(X.dtype, fitted.coefs[0].dtype)
-        return Weights(*([a.astype(dtype, copy=False) for a in arrays] for arrays in fitted))
+        dtype = np.result_type(X.dtype, latest.coefs[0].dtype)
+        return Weights(*([a.astype(dtype, copy=False) for a in arrays] for arrays in latest))
 
     def _check_batch_size(self, n_samples: int, incremental: bool) -> int:
         """Return the number of rows of a batch."""
@@ -478,37 +599,58 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
             )
         return min(int(self.batch_size), n_samples)
 
-    def _warn_not_converged(self) -> None:
-        warnings.warn(
-            f"Training ran for max_iter={self.max_iter} epochs and was still improving: raise "
-            "max_iter or learning_rate_init, or set tol=None to run exactly max_iter epochs.",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
+    def _warn(self, outcome: Outcome) -> None:
+        """Tell the user of training that ended too early, or in a dead network."""
+        stopped = outcome.converged or outcome.monitor.interrupted
+        if not (stopped or self.tol is None or self.solver == "lbfgs"):
+            warnings.warn(
+                f"Training ran for max_iter={self.max_iter} epochs and was still improving: raise "
+                "max_iter or learning_rate_init, or set tol=None to run exactly max_iter epochs.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        for layer in outcome.dead_layers:
+            n_units = self.intercepts_[layer - 1].size
+            warnings.warn(
+                f"Hidden layer {layer} of {self.n_layers_ - 2} is dead: {n_units} of its {n_units} "
+                "units (100 %) are 0 on every training row, so that the prediction is the same "
+                "for all rows and training cannot go on. Lower learning_rate_init, scale the "
+                "features (StandardScaler), or use activation='leaky_relu'.",
+                UserWarning,
+                stacklevel=2,
+            )
 
     def _publish(self, outcome: Outcome, n_samples: int, continuing: bool) -> None:
         """Set the fitted attributes; curves and counts go on if training did."""
         monitor = outcome.monitor
-        before = vars(self) if continuing else {}
-        self.coefs_, self.intercepts_ = outcome.weights
-        self.n_layers_ = len(outcome.weights.layer_sizes)
+        before = dict(vars(self)) if continuing else {}
+
+        def go_on(name: str, curve: list[float]) -> list[float]:
+            return (before.get(name) or []) + curve
+
+        if outcome.weights is not None:
+            self.coefs_, self.intercepts_ = outcome.weights
+        self.n_layers_ = len(self.coefs_) + 1
         self.n_outputs_ = 1
         self.out_activation_ = "logistic"
+        self.n_parameters_ = sum(a.size for a in (*self.coefs_, *self.intercepts_))
         self.n_iter_ = len(monitor.loss_curve)
         self.t_ = before.get("t_", 0) + n_samples * self.n_iter_
-        self.loss_curve_ = before.get("loss_curve_", []) + monitor.loss_curve
+        self.loss_curve_ = go_on("loss_curve_", monitor.loss_curve)
+        self.learning_rate_curve_ = go_on("learning_rate_curve_", monitor.learning_rate_curve)
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else np.inf
-        if monitor.validation_loss_curve:
-            curve = (before.get("validation_loss_curve_") or []) + monitor.validation_loss_curve
-            self.best_loss_: float | None = None
-            self.validation_loss_curve_ = curve
-            self.validation_scores_ = [-loss for loss in curve]
-            self.best_validation_score_ = max(self.validation_scores_)
-            self.best_iter_ = monitor.best_iter
-        else:
-            self.best_loss_ = min(self.loss_curve_, default=np.inf)
+        if not monitor.validation_scores:
+            self.best_loss_: float | None = min(self.loss_curve_, default=np.inf)
             self.validation_loss_curve_ = self.validation_scores_ = None
             self.best_validation_score_ = self.best_iter_ = None
+            return
+        self.best_loss_ = None
+        earlier = len(before.get("validation_scores_") or [])
+        self.validation_loss_curve_ = go_on("validation_loss_curve_", monitor.validation_loss_curve)
+        self.validation_scores_ = go_on("validation_scores_", monitor.validation_scores)
+        if monitor.best_parameters is not None:
+            self.best_iter_ = earlier + monitor.best_iter
+            self.best_validation_score_ = self.validation_scores_[self.best_iter_ - 1]
 
     @contextmanager
     def _unchanged_on_error(self, *, diverged_is_unfitted: bool) -> Iterator[None]:
@@ -545,9 +687,7 @@ class DeepBinaryClassifier(ClassifierMixin, BaseEstimator):
             When the logit of a row is NaN, because infinite activations cancel.
         """
         check_is_fitted(self)
-        rows = validate_data(
-            self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False
-        )
+        rows = validate_data(self, X, reset=False, **_DATA)
         activation = get_activation(self.activation, self.negative_slope)
         with np.errstate(all="ignore"):
             logits = predict_logits(rows, self.coefs_, self.intercepts_, activation)

@@ -1,29 +1,36 @@
 """What decides to stop, and keeps the best parameters.
 
-The monitor is called at the end of every epoch. It records the curves, scores the validation
-rows, reports, and tells the solver when nothing improves any more. It knows no network.
+The monitor is told of every epoch. It records the curves, scores the validation rows, reports,
+runs callbacks, and tells the solver when nothing improves any more. It knows no network.
 """
 
 from __future__ import annotations
 
 import math
+import signal
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
 
 from skdnn.solvers import Solver
 
-__all__ = ["Monitor", "Plateau"]
+__all__ = ["EpochTasks", "Monitor", "Plateau"]
 
 Array = np.ndarray
 
 
-class HeldOut(Protocol):
-    """Rows that are not trained on."""
+class EpochTasks(Protocol):
+    """Callbacks around every epoch."""
 
-    def log_loss(self) -> float:
-        """Return their mean log loss at the present parameters."""
+    def begin(self) -> None:
+        """Run before an epoch."""
+
+    def end(self) -> bool:
+        """Run after an epoch; True stops."""
 
 
 class Plateau:
@@ -72,27 +79,38 @@ class Plateau:
 
 
 class Monitor:
-    """End of an epoch: record, validate, report, decide.
+    """Around an epoch: record, validate, report, decide.
 
     Parameters
     ----------
     solver : Solver
-        Asked for its learning rate, and told of plateaus.
+        Told of plateaus.
     parameters : ndarray of shape (n_parameters,)
         The vector that the solver moves; copied when it is the best so far.
     plateau : Plateau
-        Watches the validation loss or, without one, the training loss.
-    held_out : HeldOut, default=None
-        Validation rows; their log loss is then what is watched.
+        Watches the validation score or, without one, the training loss.
+    validate : callable, default=None
+        Returns log loss and score (higher is better) of the validation rows at the present
+        parameters.
+    tasks : EpochTasks, default=None
+        Callbacks to run.
     verbose : bool or int, default=False
         Print a line every ``verbose`` epochs.
+    started : float, default=None
+        Time on the clock of `time.perf_counter` that the printed seconds count from.
 
     Attributes
     ----------
-    loss_curve, validation_loss_curve, learning_rate_curve : list of float
+    loss_curve, learning_rate_curve : list of float
         One entry an epoch of this call.
+    validation_loss_curve, validation_scores : list of float
+        Likewise; empty without validation.
+    best_parameters : ndarray of shape (n_parameters,) or None
+        Copy from the epoch with the best score so far; None if this call had none.
     best_iter : int
-        Number of the epoch, counted from 1, with the lowest validation loss.
+        Number of that epoch, counted from 1 in this call; 0 if this call had none.
+    interrupted : bool
+        Whether the user asked to stop (Ctrl-C).
     """
 
     def __init__(
@@ -101,46 +119,93 @@ class Monitor:
         parameters: Array,
         plateau: Plateau,
         *,
-        held_out: HeldOut | None = None,
+        validate: Callable[[], tuple[float, float]] | None = None,
+        tasks: EpochTasks | None = None,
         verbose: bool | int = False,
+        started: float | None = None,
     ) -> None:
         self._solver = solver
         self._parameters = parameters
         self._plateau = plateau
-        self._held_out = held_out
+        self._validate = validate
+        self._tasks = tasks
         self._verbose = int(verbose)
-        self._start = time.perf_counter()
-        self._best_parameters: Any = parameters.copy() if held_out is not None else None
+        self._started = time.perf_counter() if started is None else started
         self.loss_curve: list[float] = []
-        self.validation_loss_curve: list[float] = []
         self.learning_rate_curve: list[float] = []
+        self.validation_loss_curve: list[float] = []
+        self.validation_scores: list[float] = []
+        self.best_parameters: Array | None = None
         self.best_iter = 0
+        self.interrupted = False
+        self.between_epochs = True
 
-    def __call__(self, loss: float) -> bool:
+    def begin_epoch(self) -> None:
+        """Run the callbacks before an epoch."""
+        if self._tasks is not None:
+            self._tasks.begin()
+        self.between_epochs = False
+
+    def end_epoch(self, loss: float, learning_rate: float | None) -> bool:
         """Take the training loss of an epoch; return True to stop."""
+        self.between_epochs = True
         self.loss_curve.append(loss)
-        if self._solver.learning_rate is not None:
-            self.learning_rate_curve.append(self._solver.learning_rate)
-        if self._held_out is not None:
-            loss = self._held_out.log_loss()
-            self.validation_loss_curve.append(loss)
-            if loss < self._plateau.best or self.best_iter == 0:
-                np.copyto(self._best_parameters, self._parameters)
-                self.best_iter = len(self.loss_curve)
+        if learning_rate is not None:
+            self.learning_rate_curve.append(learning_rate)
+        watched = loss if self._validate is None else self._score()
         if self._verbose and len(self.loss_curve) % self._verbose == 0:
             self._report()
-        return self._plateau.update(loss) and self._solver.plateau()
+        plateau = self._plateau.update(watched) and self._solver.plateau()
+        wanted = self._tasks is not None and self._tasks.end()
+        return plateau or wanted or self.interrupted
 
-    def restore_best(self) -> None:
-        """Put the parameters of the best epoch back; without validation rows, do nothing."""
-        if self._best_parameters is not None:
-            np.copyto(self._parameters, self._best_parameters)
+    def _score(self) -> float:
+        """Score the validation rows, keep the parameters if they are the best; return -score."""
+        validation_loss, score = self._validate()  # type: ignore[misc]
+        self.validation_loss_curve.append(validation_loss)
+        self.validation_scores.append(score)
+        # the very first epoch counts even if its score is NaN
+        first = self._plateau.best == math.inf and self.best_parameters is None
+        if first or -score < self._plateau.best:
+            if self.best_parameters is None:
+                self.best_parameters = np.empty_like(self._parameters)
+            np.copyto(self.best_parameters, self._parameters)
+            self.best_iter = len(self.loss_curve)
+        return -score
 
     def _report(self) -> None:
         parts = [f"Iteration {len(self.loss_curve)}, loss = {self.loss_curve[-1]:.8f}"]
-        if self.validation_loss_curve:
-            parts.append(f"validation loss = {self.validation_loss_curve[-1]:.8f}")
+        if self.validation_scores:
+            parts.append(f"validation score = {self.validation_scores[-1]:.6f}")
         if self.learning_rate_curve:
             parts.append(f"learning rate = {self.learning_rate_curve[-1]:.4g}")
-        parts.append(f"{time.perf_counter() - self._start:.1f} s")
+        parts.append(f"{time.perf_counter() - self._started:.1f} s")
         print(", ".join(parts), flush=True)
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Let Ctrl-C stop training at the end of the epoch; a second one stops at once.
+
+        Only in the main thread, and only where nobody else handles the signal. An interrupt that
+        is raised between two epochs, by a callback say, is taken in the same way.
+        """
+        handled = (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        )
+
+        def stop_after_epoch(signum: int, frame: Any) -> None:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            self.interrupted = True
+
+        if handled:
+            signal.signal(signal.SIGINT, stop_after_epoch)
+        try:
+            yield
+        except KeyboardInterrupt:
+            if not (self.between_epochs and self.loss_curve):
+                raise
+            self.interrupted = True
+        finally:
+            if handled:
+                signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -15,7 +15,14 @@ import scipy.sparse
 
 from skdnn.activations import Activation
 
-__all__ = ["Network", "Workspace", "count_parameters", "forward", "predict_logits"]
+__all__ = [
+    "Network",
+    "Workspace",
+    "count_parameters",
+    "find_dead_layers",
+    "forward",
+    "predict_logits",
+]
 
 Array = np.ndarray
 
@@ -54,17 +61,26 @@ class Workspace:
     activation : Activation
         Hidden activation; tells what it wants cached.
     dtype : dtype
-        Of all arrays but masks.
+        Of all arrays but the activation's masks.
+    dropout : sequence of float, default=()
+        Rate of each hidden layer; nothing is made where there is none.
     """
 
     def __init__(
-        self, n_rows: int, layer_sizes: Sequence[int], activation: Activation, dtype: np.dtype
+        self,
+        n_rows: int,
+        layer_sizes: Sequence[int],
+        activation: Activation,
+        dtype: np.dtype,
+        dropout: Sequence[float] = (),
     ) -> None:
         shapes = [(n_rows, n_units) for n_units in layer_sizes[1:]]
         self.n_rows = n_rows
         self.activations = [np.empty(s, dtype) for s in shapes]  # (n_rows, n_units) by layer
         self.deltas = [np.empty(s, dtype) for s in shapes]  # likewise: dJ/dZ
         self.ones = np.ones(n_rows, dtype)
+        # 0 for a dropped unit, 1 / (1 - rate) for a kept one; by hidden layer
+        self.dropout = [np.ones(s, dtype) for s, _ in zip(shapes, dropout, strict=False)]
         self.caches: list[Any]
         if activation.cache == "mask":
             # One layer's mask is done with before the next one's is made.
@@ -82,6 +98,7 @@ class Workspace:
         part.activations = [a[:n_rows] for a in self.activations]
         part.deltas = [d[:n_rows] for d in self.deltas]
         part.ones = self.ones[:n_rows]
+        part.dropout = [d[:n_rows] for d in self.dropout]
         part.caches = [None if c is None else c[:n_rows] for c in self.caches]
         return part
 
@@ -104,6 +121,7 @@ def forward(
     activations: Sequence[Array],
     scratches: Sequence[Array],
     caches: Sequence[Any],
+    dropout: Sequence[Array] = (),
 ) -> Array:
     """Run the forward pass; every pass of the package is this one.
 
@@ -121,6 +139,8 @@ def forward(
         Overwritten.
     caches : sequence of ndarray or None
         What the activation keeps for the backward pass, see `Activation`.
+    dropout : sequence of ndarray of shape (n_rows, n_out), default=()
+        Factors of the hidden activations; none at prediction.
 
     Returns
     -------
@@ -133,6 +153,8 @@ def forward(
         z = activations[layer]
         _affine(a, weights[layer], biases[layer], z)
         activation.function(z, scratches[layer], caches[layer])
+        if dropout:
+            z *= dropout[layer]
         a = z
     _affine(a, weights[last], biases[last], activations[last])
     return activations[last].reshape(-1)
@@ -149,6 +171,8 @@ class Network:
         Hidden activation.
     dtype : dtype
         float32 or float64.
+    dropout : sequence of float, default=()
+        Rate of each hidden layer, in [0, 1); empty for none.
 
     Attributes
     ----------
@@ -162,8 +186,16 @@ class Network:
         Number of leading entries of the flat vectors that are weights.
     """
 
-    def __init__(self, layer_sizes: Sequence[int], activation: Activation, dtype: np.dtype) -> None:
+    def __init__(
+        self,
+        layer_sizes: Sequence[int],
+        activation: Activation,
+        dtype: np.dtype,
+        dropout: Sequence[float] = (),
+    ) -> None:
         self.layer_sizes = tuple(layer_sizes)
+        # in the 16 bits that a unit's fate is drawn with
+        self.dropout = tuple(min(round(r * 2**16), 2**16 - 1) / 2**16 for r in dropout)
         self.activation = activation
         self.dtype = np.dtype(dtype)
         n_weights, n_biases = count_parameters(self.layer_sizes)
@@ -192,8 +224,22 @@ class Network:
             # Only the short last batch of an epoch comes here: keep the full one and this.
             self._workspaces[1:] = [self._workspaces[0].leading_rows(n_rows)]
         else:
-            self._workspaces = [Workspace(n_rows, self.layer_sizes, self.activation, self.dtype)]
+            self._workspaces = [
+                Workspace(n_rows, self.layer_sizes, self.activation, self.dtype, self.dropout)
+            ]
         return self._workspaces[-1]
+
+    def draw_dropout(self, n_rows: int, random_state: np.random.RandomState) -> None:
+        """Draw which hidden units the next pass over ``n_rows`` rows leaves out (inverted dropout).
+
+        Srivastava et al. 2014. Units are kept with probability 1 - rate, and scaled so that the
+        mean stays as it is. 16 random bits a unit: rates are met to 1/65536.
+        """
+        factors = self.workspace(n_rows).dropout
+        for factor, rate in zip(factors, self.dropout, strict=True):
+            draws = random_state.randint(0, 2**16, factor.shape, dtype=np.uint16)
+            np.greater_equal(draws, int(rate * 2**16), out=factor)
+            factor *= 1.0 / (1.0 - rate)
 
     def forward(self, X: Array) -> tuple[Array, Array]:
         """Return the logits of X's rows and an array for their derivatives, both (n_rows,).
@@ -209,6 +255,7 @@ class Network:
             work.activations,
             work.deltas,
             work.caches,
+            work.dropout,
         )
         return logits, work.deltas[-1].reshape(-1)
 
@@ -224,6 +271,10 @@ class Network:
             np.dot(a.T, delta, out=self.weight_gradients[layer])
             np.dot(work.ones, delta, out=self.bias_gradients[layer])
             np.dot(delta, self.weights[layer].T, out=below)
+            if work.dropout:
+                below *= work.dropout[layer - 1]
+                # the derivative wants the activations as they were; dropped ones do not matter
+                a *= 1.0 - self.dropout[layer - 1]
             self.activation.derivative(below, a, work.caches[layer - 1])
         delta = work.deltas[0]
         if isinstance(X, np.ndarray):
@@ -277,3 +328,38 @@ def predict_logits(
             part, weights, biases, activation, views, scratches, [None] * len(widths)
         )
     return logits
+
+
+def find_dead_layers(
+    X: Any, weights: Sequence[Array], biases: Sequence[Array], activation: Activation
+) -> list[int]:
+    """Return the hidden layers, counted from 1, in which every unit is 0 on every row.
+
+    Only ReLU gives exact zeros. Looks at blocks of rows until every layer has shown life, which is
+    the first block for any healthy network.
+
+    Parameters
+    ----------
+    X : {ndarray, CSR matrix} of shape (n_samples, n_features)
+    weights, biases : sequence of ndarray
+        Parameters by layer, in the dtype of X.
+    activation : Activation
+        Hidden activation.
+
+    Returns
+    -------
+    list of int
+    """
+    silent = set(range(len(weights) - 1)) if activation.cache == "mask" else set()
+    widths = [bias.size for bias in biases]
+    block = max(1, _PREDICTION_BLOCK // max(widths))
+    for rows in _row_blocks(X.shape[0], block):
+        if not silent:
+            break
+        shapes = [(rows.stop - rows.start, width) for width in widths]
+        outputs = [np.empty(shape, weights[0].dtype) for shape in shapes]
+        scratches = [np.empty(0)] * len(widths)  # ReLU needs none
+        with np.errstate(all="ignore"):
+            forward(X[rows], weights, biases, activation, outputs, scratches, scratches)
+        silent = {layer for layer in silent if not outputs[layer].any()}
+    return sorted(layer + 1 for layer in silent)

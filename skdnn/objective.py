@@ -6,6 +6,7 @@ function of one flat vector and never meets the network behind it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,7 +49,7 @@ class Objective:
         Whether an epoch goes through the rows in a new random order. A batch of all rows is
         never shuffled.
     random_state : RandomState, default=None
-        Draws the orders; needed where rows are shuffled.
+        Draws the orders and the dropout; needed for either.
     space : FullSpace or RowSpace, default=None
         The coordinates that X is in; by default those of the features.
 
@@ -58,8 +59,8 @@ class Objective:
         The point at which the objective is evaluated, and the gradient there.
     weight_sum : float
         Sum of the weights that `value_and_gradient` counts in.
-    n_samples : int
-        Number of rows.
+    n_batches, n_weights : int
+        Batches of an epoch, and leading parameters that the penalty acts on.
     """
 
     def __init__(
@@ -77,26 +78,27 @@ class Objective:
     ) -> None:
         self.parameters = network.parameters
         self.gradient = network.gradient
-        self.n_samples = X.shape[0]
+        self._n_samples = X.shape[0]
         self._network = network
         self._signs = signs_of(y, network.dtype)
         self._sample_weight: Any = None
-        total_weight = float(self.n_samples)
+        total_weight = float(self._n_samples)
         if sample_weight is not None:
             total_weight = float(sample_weight.sum())
             # Only the ratio of the weights matters to the loss: bring them near 1, so that they
             # fit any dtype.
-            mean = total_weight / self.n_samples
+            mean = total_weight / self._n_samples
             self._sample_weight = (sample_weight / mean).astype(network.dtype)
-        self.weight_sum = float(self.n_samples)
+        self.weight_sum = float(self._n_samples)
         self._penalty = alpha / total_weight
-        n_weights = network.n_weights
-        self._weights = network.parameters[:n_weights]
-        self._weights_gradient = network.gradient[:n_weights]
+        self.n_weights = network.n_weights
+        self._weights = network.parameters[: self.n_weights]
+        self._weights_gradient = network.gradient[: self.n_weights]
         self._axpy = get_blas_funcs("axpy", dtype=network.dtype)
 
-        self._batch_size = min(batch_size or self.n_samples, self.n_samples)
-        self._shuffle = shuffle and self._batch_size < self.n_samples
+        self._batch_size = min(batch_size or self._n_samples, self._n_samples)
+        self.n_batches = math.ceil(self._n_samples / self._batch_size)
+        self._shuffle = shuffle and self._batch_size < self._n_samples
         self._random_state = random_state
         self._space = FullSpace(X) if space is None else space
         self._sparse = scipy.sparse.issparse(X)
@@ -107,13 +109,13 @@ class Objective:
     def _allocate_batch(self) -> None:
         size, dtype = self._batch_size, self._network.dtype
         self._signs_batch = np.empty(size, dtype)
-        self._weight_batch = None if self._sample_weight is None else np.empty(size, dtype)
+        self._weight_batch: Any = None if self._sample_weight is None else np.empty(size, dtype)
         if not self._sparse:
             self._X_batch = np.empty((size, self._X.shape[1]), dtype)
 
     def batches(self) -> Iterator[Batch]:
         """Draw one epoch's batches."""
-        n_samples, size = self.n_samples, self._batch_size
+        n_samples, size = self._n_samples, self._batch_size
         starts = range(0, n_samples, size)
         if not self._shuffle:
             return (slice(s, min(s + size, n_samples)) for s in starts)
@@ -122,9 +124,9 @@ class Objective:
 
     def _rows(self, batch: Batch) -> tuple[Any, Array, Array | None]:
         """Return X, signs and weights of a batch: views, or copies in the batch's arrays."""
-        weight: Any = self._sample_weight
+        weight = self._sample_weight
         if isinstance(batch, slice):
-            whole = batch.stop - batch.start == self.n_samples
+            whole = batch.stop - batch.start == self._n_samples
             X = self._X if whole else self._X[batch]
             return X, self._signs[batch], weight if weight is None else weight[batch]
         n_rows = batch.size
@@ -153,6 +155,8 @@ class Objective:
             What the batch counts in the mean over an epoch, out of `weight_sum`.
         """
         X, signs, sample_weight = self._rows(batch)
+        if self._network.dropout:
+            self._network.draw_dropout(X.shape[0], self._random_state)
         logits, dlogits = self._network.forward(X)
         value, weight = log_loss_and_gradient(logits, signs, sample_weight, dlogits)
         self._network.backward(X)
@@ -174,7 +178,7 @@ class Objective:
 
     def all_rows(self) -> Batch:
         """Return the batch of all rows."""
-        return slice(0, self.n_samples)
+        return slice(0, self._n_samples)
 
 
 class HeldOut:

@@ -7,23 +7,25 @@ objective, solver, monitor. Validates no data and knows no fitted attributes.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse
 
+from skdnn._tasks import CallbackTasks
 from skdnn.activations import get_activation
 from skdnn.early_stopping import Monitor, Plateau
 from skdnn.initializers import initialize
-from skdnn.network import Network
+from skdnn.network import Network, find_dead_layers
 from skdnn.objective import HeldOut, Objective
 from skdnn.rowspace import ROW_SPACE_SOLVERS, FullSpace, RowSpace, row_space_pays
 from skdnn.solvers import LBFGS, Adam, GradientDescent, Momentum, Solver, make_schedule
 
-__all__ = ["Outcome", "Rows", "TrainingState", "Weights", "draw_weights", "train"]
+__all__ = ["Outcome", "Rows", "Training", "TrainingState", "Weights", "draw_weights"]
 
 Array = np.ndarray
 
@@ -39,6 +41,10 @@ class Rows(NamedTuple):
         """Return the rows where the mask is true."""
         weight = None if self.weight is None else self.weight[mask]
         return Rows(self.X[mask], self.positive[mask], weight)
+
+    def astype(self, dtype: np.dtype) -> Rows:
+        """Return the rows with X in a dtype."""
+        return self._replace(X=self.X.astype(dtype, copy=False))
 
 
 class Weights(NamedTuple):
@@ -70,22 +76,23 @@ class TrainingState:
     counters: dict[str, int] = field(default_factory=dict)  # of the solver
     moments: dict[str, Weights] = field(default_factory=dict)  # of the solver
     plateau: dict[str, Any] = field(default_factory=dict)  # of the stopping rule
+    latest: Weights | None = None  # where the fitted parameters are those of an earlier epoch
+    split: tuple[str, Array] | None = None  # hash of the data, rows held out of it
 
     def branch(self) -> TrainingState:
         """Return a state that training can move on without a trace in this one."""
-        return TrainingState(
-            copy.deepcopy(self.random_state), self.rule, self.counters, self.moments, self.plateau
-        )
+        return replace(self, random_state=copy.deepcopy(self.random_state))
 
 
 @dataclass
 class Outcome:
-    """What `train` gives back."""
+    """What training gives back."""
 
-    weights: Weights
+    weights: Weights | None  # None: no epoch was better than the best of an earlier call
     state: TrainingState
     monitor: Monitor
     converged: bool
+    dead_layers: list[int]  # hidden layers, counted from 1, that no training row activates
 
 
 def draw_weights(
@@ -103,18 +110,8 @@ def draw_weights(
     return Weights(coefs, [np.zeros(size, dtype) for size in layer_sizes[1:]])
 
 
-def train(
-    params: Any,
-    rows: Rows,
-    start: Weights,
-    state: TrainingState,
-    *,
-    batch_size: int,
-    max_iter: int,
-    held_out: Rows | None = None,
-    row_space: bool | str = False,
-) -> Outcome:
-    """Minimise the objective of some rows from a starting point.
+class Training:
+    """One call of fit or partial_fit: the rooms put together, run, and taken apart again.
 
     Parameters
     ----------
@@ -126,94 +123,193 @@ def train(
         Where to start, in that dtype; not changed.
     state : TrainingState
         Where training stands. Its generator is moved on, nothing else is changed.
-    batch_size, max_iter : int
-        Rows of a batch, and epochs.
+    batch_size : int
+        Rows of a batch.
     held_out : Rows, default=None
         Validation rows.
+    score : callable, default=None
+        Scores parameters on the validation rows, which it is given in the coordinates that the
+        parameters are in; higher is better. By default, minus the log loss.
     row_space : bool or "auto", default=False
         Whether to train in the row space of X, which "auto" decides by cost.
-
-    Returns
-    -------
-    Outcome
-
-    Raises
-    ------
-    DivergenceError
-        When a cost, gradient, parameter or moment is not finite.
+    incremental : bool, default=False
+        Whether the call is one epoch of many, under one schedule.
+    tasks : CallbackTasks, default=None
+        Callbacks.
     """
-    solver = _make_solver(params)
-    goes_on = state.rule == type(solver).__name__
-    moments = state.moments if goes_on else {}
-    # Columns that would leave the span of X's rows, or that something outside of it looks at
-    others = [moment.coefs[0] for moment in moments.values()]
-    if params.alpha > 0 or held_out is not None:
-        others.append(start.coefs[0])
-    space = _make_space(params, rows.X, others, start, batch_size, max_iter, row_space)
 
-    inside = start.entering(space)
-    activation = get_activation(params.activation, params.negative_slope)
-    network = Network(inside.layer_sizes, activation, rows.X.dtype)
-    network.parameters[...] = network.flatten(*inside)
-    if goes_on:
-        flat = {name: network.flatten(*m.entering(space)) for name, m in moments.items()}
-        solver.set_state(state.counters, flat)
-    objective = Objective(
-        network,
-        space.rows,
-        rows.positive,
-        rows.weight,
-        alpha=params.alpha,
-        batch_size=batch_size,
-        shuffle=params.shuffle,
-        random_state=state.random_state,
-        space=space,
-    )
-    watched = None
-    if held_out is not None:
+    def __init__(
+        self,
+        params: Any,
+        rows: Rows,
+        start: Weights,
+        state: TrainingState,
+        *,
+        batch_size: int,
+        held_out: Rows | None = None,
+        score: Callable[[Weights, Any], float] | None = None,
+        row_space: bool | str = False,
+        incremental: bool = False,
+        tasks: CallbackTasks | None = None,
+    ) -> None:
+        started = time.perf_counter()
+        self._params = params
+        self._start = start
+        self._state = state
+        self._max_iter = 1 if incremental else params.max_iter
+        self._solver = solver = _make_solver(params, restart=not incremental)
+        goes_on = state.rule == type(solver).__name__
+        moments = state.moments if goes_on else {}
+        # Columns that would leave the span of X's rows, or that something outside of it looks at
+        others = [moment.coefs[0] for moment in moments.values()]
+        if params.alpha > 0 or held_out is not None or tasks is not None:
+            others.append(start.coefs[0])
+        self._space = space = _make_space(
+            params, rows.X, others, start.intercepts[0].size, batch_size, row_space
+        )
+        self._network = network = _make_network(params, start.entering(space), rows.X.dtype)
+        if goes_on:
+            flat = {name: network.flatten(*m.entering(space)) for name, m in moments.items()}
+            solver.set_state(state.counters, flat)
+        self._objective = Objective(
+            network,
+            space.rows,
+            rows.positive,
+            rows.weight,
+            # adamw decays the weights by itself
+            alpha=0.0 if params.solver == "adamw" else params.alpha,
+            batch_size=batch_size,
+            shuffle=params.shuffle,
+            random_state=state.random_state,
+            space=space,
+        )
+        if tasks is not None:
+            tasks.reconstruct_with(self._fitted_attributes)
+        # lbfgs has a stopping rule of its own, unless validation rows give another
+        tol = None if held_out is None and params.solver == "lbfgs" else params.tol
+        self._plateau = Plateau(tol, params.n_iter_no_change)
+        if state.plateau:
+            self._plateau.set_state(state.plateau)
+        self._monitor = Monitor(
+            solver,
+            network.parameters,
+            self._plateau,
+            validate=None if held_out is None else self._make_validation(rows, held_out, score),
+            tasks=tasks,
+            verbose=params.verbose,
+            started=started,
+        )
+
+    def run(self) -> Outcome:
+        """Minimise the objective.
+
+        Returns
+        -------
+        Outcome
+
+        Raises
+        ------
+        DivergenceError
+            When a cost, gradient, parameter or moment is not finite.
+        """
+        network, monitor, solver = self._network, self._monitor, self._solver
+        # Overflow is found where it matters, and reported as divergence
+        with np.errstate(all="ignore"), monitor.interruptible():
+            self._converged = solver.minimize(self._objective, self._max_iter, monitor)
+
+        counters, moments = solver.get_state()
+        state = replace(
+            self._state,
+            rule=type(solver).__name__,
+            counters=counters,
+            moments={
+                name: Weights(*network.split(moment)).leaving(self._space)
+                for name, moment in moments.items()
+            },
+            plateau=self._plateau.get_state(),
+            latest=None,
+        )
+        weights: Weights | None = self._leave(network.parameters)
+        if monitor.validation_scores:
+            state.latest = weights
+            weights = None
+            if monitor.best_parameters is not None:
+                np.copyto(network.parameters, monitor.best_parameters)
+                weights = self._leave(network.parameters)
+        dead = find_dead_layers(
+            self._space.rows, network.weights, network.biases, network.activation
+        )
+        return Outcome(weights, state, monitor, self._converged, dead)
+
+    def _leave(self, parameters: Array) -> Weights:
+        """Return a parameter vector by layer, in the coordinates of the features."""
+        layers = Weights(*self._network.split(parameters.copy()))
+        return layers.leaving(self._space, self._start.coefs[0])
+
+    def _fitted_attributes(self) -> dict[str, Any]:
+        """Return what makes a copy of the estimator one that was fitted until now."""
+        coefs, intercepts = self._leave(self._network.parameters)
+        return {"coefs_": coefs, "intercepts_": intercepts}
+
+    def _make_validation(
+        self, rows: Rows, held_out: Rows, score: Callable[[Weights, Any], float] | None
+    ) -> Callable[[], tuple[float, float]]:
+        """Return the function that gives log loss and score of the validation rows."""
+        network, space = self._network, self._space
         X = held_out.X if space.rows is rows.X else space.enter(held_out.X.T).T
         watched = HeldOut(network, X, held_out.positive, held_out.weight)
-    # lbfgs has a stopping rule of its own, unless validation rows give another
-    tol = None if watched is None and params.solver == "lbfgs" else params.tol
-    plateau = Plateau(tol, params.n_iter_no_change)
-    if state.plateau:
-        plateau.set_state(state.plateau)
-    monitor = Monitor(solver, network.parameters, plateau, held_out=watched, verbose=params.verbose)
-    # Overflow is found where it matters, and reported as divergence
-    with np.errstate(all="ignore"):
-        converged = solver.minimize(objective, max_iter, monitor)
-    monitor.restore_best()
+        views = Weights(network.weights, network.biases)
 
-    counters, flat = solver.get_state()
-    after = {name: Weights(*network.split(m)).leaving(space) for name, m in flat.items()}
-    weights = Weights(*network.split(network.parameters)).leaving(space, start.coefs[0])
-    state = TrainingState(
-        state.random_state, type(solver).__name__, counters, after, plateau.get_state()
-    )
-    return Outcome(weights, state, monitor, converged)
+        def validate() -> tuple[float, float]:
+            loss = watched.log_loss()
+            return loss, -loss if score is None else score(views, X)
+
+        return validate
 
 
-def _make_solver(params: Any) -> Solver:
+def _make_network(params: Any, start: Weights, dtype: np.dtype) -> Network:
+    """Return the network at its starting point."""
+    n_hidden = len(start.intercepts) - 1
+    dropout = np.broadcast_to(np.asarray(params.dropout, float), n_hidden).tolist()
+    activation = get_activation(params.activation, params.negative_slope)
+    network = Network(start.layer_sizes, activation, dtype, dropout if any(dropout) else ())
+    np.copyto(network.parameters, network.flatten(*start))
+    return network
+
+
+def _make_solver(params: Any, *, restart: bool) -> Solver:
     """Return the solver that the parameters ask for."""
     if params.solver == "lbfgs":
         return LBFGS(params.tol, params.max_fun)
     schedule = make_schedule(
         params.learning_rate, float(params.learning_rate_init), power_t=float(params.power_t)
     )
-    if params.solver == "adam":
-        return Adam(schedule, float(params.beta_1), float(params.beta_2), float(params.epsilon))
+    common: dict[str, Any] = {
+        "horizon": params.max_iter,
+        "warmup": float(params.warmup),
+        "restart": restart,
+        "max_grad_norm": params.max_grad_norm,
+    }
+    if params.solver in ("adam", "adamw"):
+        return Adam(
+            schedule,
+            float(params.beta_1),
+            float(params.beta_2),
+            float(params.epsilon),
+            float(params.alpha) if params.solver == "adamw" else 0.0,
+            **common,
+        )
     if params.solver == "sgd" and params.momentum > 0:
-        return Momentum(schedule, float(params.momentum), params.nesterovs_momentum)
-    return GradientDescent(schedule)
+        return Momentum(schedule, float(params.momentum), params.nesterovs_momentum, **common)
+    return GradientDescent(schedule, **common)
 
 
 def _make_space(
     params: Any,
     X: Any,
     others: list[Array],
-    start: Weights,
+    n_units: int,
     batch_size: int,
-    max_iter: int,
     row_space: bool | str,
 ) -> FullSpace | RowSpace:
     """Return the coordinates to train in."""
@@ -225,14 +321,13 @@ def _make_space(
             f"{', '.join(ROW_SPACE_SOLVERS)}."
         )
     if row_space == "auto":
-        # a stopping rule usually ends training early
-        n_epochs = max_iter if params.tol is None else max(1, max_iter // 4)
         row_space = possible and row_space_pays(
             X.shape[0],
             X.shape[1],
-            start.intercepts[0].size,
+            n_units,
             n_others=sum(other.shape[1] for other in others),
-            n_epochs=n_epochs,
+            # a stopping rule usually ends training early
+            n_epochs=params.max_iter if params.tol is None else max(1, params.max_iter // 4),
             batch_size=batch_size,
             itemsize=X.dtype.itemsize,
         )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from skdnn.solvers.base import FirstOrderSolver
+from skdnn.solvers.base import FirstOrderSolver, Objective
 from skdnn.solvers.schedules import Schedule
 
 __all__ = ["Adam"]
@@ -30,18 +31,34 @@ class Adam(FirstOrderSolver):
         Decay rates of the moments, in [0, 1).
     epsilon : float
         Added to the root of the second moment.
+    weight_decay : float, default=0.0
+        Decoupled decay (AdamW, Loshchilov & Hutter 2019): every step also multiplies the weights,
+        not the biases, by ``1 - rate * weight_decay``.
+    **common : dict
+        Further parameters of `FirstOrderSolver`.
     """
 
     moment_names = ("first_sum", "second_sum")
 
-    def __init__(self, schedule: Schedule, beta_1: float, beta_2: float, epsilon: float) -> None:
-        super().__init__(schedule)
+    def __init__(
+        self,
+        schedule: Schedule,
+        beta_1: float,
+        beta_2: float,
+        epsilon: float,
+        weight_decay: float = 0.0,
+        **common: Any,
+    ) -> None:
+        super().__init__(schedule, **common)
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
+        self.weight_decay = weight_decay
 
-    def prepare(self, parameters: Array) -> None:
-        super().prepare(parameters)
+    def prepare(self, objective: Objective) -> None:
+        super().prepare(objective)
+        parameters = objective.parameters
+        self._weights = parameters[: objective.n_weights]
         dtype = parameters.dtype
         self._block = min(parameters.size, _BLOCK_BYTES // dtype.itemsize)
         self._scratch = np.empty(self._block, dtype)
@@ -51,8 +68,10 @@ class Adam(FirstOrderSolver):
         )
 
     def step(self, parameters: Array, gradient: Array, rate: float) -> None:
-        first, second = self.moments.values()
+        first, second = (self.moments[name] for name in self.moment_names)
         t = self.n_steps
+        if self.weight_decay:
+            self._weights *= 1.0 - rate * self.weight_decay
         rate *= (
             (1.0 - self.beta_1)
             / (1.0 - self.beta_1**t)

@@ -7,17 +7,25 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import numpy as np
+from scipy.linalg.blas import get_blas_funcs
 
 from skdnn.solvers.schedules import Schedule
 
-__all__ = ["DivergenceError", "FirstOrderSolver", "Objective", "Solver", "all_finite"]
+__all__ = [
+    "DivergenceError",
+    "FirstOrderSolver",
+    "Monitor",
+    "Objective",
+    "Solver",
+    "all_finite",
+    "norm",
+]
 
 Array = np.ndarray
-EndOfEpoch = Callable[[float], bool]
 
 
 class Objective(Protocol):
@@ -26,6 +34,8 @@ class Objective(Protocol):
     parameters: Array
     gradient: Array
     weight_sum: float
+    n_batches: int  # of an epoch
+    n_weights: int  # leading parameters that a penalty acts on
 
     def batches(self) -> Iterable[Any]:
         """Draw the batches of an epoch."""
@@ -38,6 +48,16 @@ class Objective(Protocol):
 
     def is_stationary(self, tol: float) -> bool:
         """Return whether no component of `gradient` exceeds ``tol``."""
+
+
+class Monitor(Protocol):
+    """What a solver tells of its epochs."""
+
+    def begin_epoch(self) -> None:
+        """Note that an epoch begins."""
+
+    def end_epoch(self, loss: float, learning_rate: float | None) -> bool:
+        """Take the loss of an epoch, and the rate of its last step; return True to stop."""
 
 
 class DivergenceError(ValueError):
@@ -68,19 +88,20 @@ def all_finite(vector: Array) -> bool:
     return math.isfinite(np.dot(vector, vector)) or bool(np.isfinite(vector).all())
 
 
+def norm(vector: Array) -> float:
+    """Return the Euclidean norm of a vector; it overflows only if the result does."""
+    square = float(np.dot(vector, vector))
+    # far from both ends of the range, where squares neither overflow nor vanish
+    if 1e-30 < square < 1e30:
+        return math.sqrt(square)
+    return float(get_blas_funcs("nrm2", dtype=vector.dtype)(vector))
+
+
 class Solver(ABC):
-    """Minimises an objective in place, starting from its parameters.
-
-    Attributes
-    ----------
-    learning_rate : float or None
-        Rate of the latest step; None for a rule that has no rate.
-    """
-
-    learning_rate: float | None = None
+    """Minimises an objective in place, starting from its parameters."""
 
     @abstractmethod
-    def minimize(self, objective: Objective, max_iter: int, end_of_epoch: EndOfEpoch) -> bool:
+    def minimize(self, objective: Objective, max_iter: int, monitor: Monitor) -> bool:
         """Run up to ``max_iter`` epochs.
 
         Parameters
@@ -89,8 +110,8 @@ class Solver(ABC):
             Its ``parameters`` are the start, and are moved.
         max_iter : int
             Largest number of epochs.
-        end_of_epoch : callable
-            Called with the loss of each epoch; True stops.
+        monitor : Monitor
+            Told of the epochs; may stop.
 
         Returns
         -------
@@ -123,6 +144,14 @@ class FirstOrderSolver(Solver):
     ----------
     schedule : Schedule
         Gives the learning rate of every step.
+    horizon : int
+        Epochs that the schedule is laid out for.
+    warmup : float, default=0.0
+        Epochs of a linear rise of the rate before the schedule begins.
+    restart : bool, default=True
+        Whether a schedule that can restart does so when `minimize` is called again.
+    max_grad_norm : float, default=None
+        Longer gradients are scaled down to this norm.
 
     Attributes
     ----------
@@ -134,8 +163,20 @@ class FirstOrderSolver(Solver):
 
     moment_names: tuple[str, ...] = ()
 
-    def __init__(self, schedule: Schedule) -> None:
+    def __init__(
+        self,
+        schedule: Schedule,
+        horizon: int = 1,
+        *,
+        warmup: float = 0.0,
+        restart: bool = True,
+        max_grad_norm: float | None = None,
+    ) -> None:
         self.schedule = schedule
+        self.horizon = horizon
+        self.warmup = warmup
+        self.restart = restart and schedule.restarts
+        self.max_grad_norm = max_grad_norm
         self.n_steps = 0
         self.n_plateaus = 0
         self.moments: dict[str, Array] = {}
@@ -148,11 +189,22 @@ class FirstOrderSolver(Solver):
         self.n_plateaus = counters["n_plateaus"]
         self.moments = moments
 
-    def prepare(self, parameters: Array) -> None:
-        """Make the moments, unless there are some, and the buffers for a parameter vector."""
+    def prepare(self, objective: Objective) -> None:
+        """Make the moments, unless there are some, and what the steps need besides."""
         for name in self.moment_names:
             if name not in self.moments:
-                self.moments[name] = np.zeros_like(parameters)
+                self.moments[name] = np.zeros_like(objective.parameters)
+        n_batches = objective.n_batches
+        self._n_warmup = round(self.warmup * n_batches)
+        begin = self.n_steps if self.restart else 0
+        self._first = max(begin, self._n_warmup)  # steps before the schedule's first
+        self._n_scheduled = max(1, begin + self.horizon * n_batches - self._first)
+
+    def _rate(self) -> float:
+        """Return the learning rate of step ``n_steps``."""
+        if self.n_steps <= self._n_warmup:
+            return self.schedule.learning_rate_init * self.n_steps / self._n_warmup
+        return self.schedule.rate(self.n_steps - self._first, self._n_scheduled, self.n_plateaus)
 
     @abstractmethod
     def step(self, parameters: Array, gradient: Array, rate: float) -> None:
@@ -164,31 +216,40 @@ class FirstOrderSolver(Solver):
         self.n_plateaus += 1
         return False
 
-    def minimize(self, objective: Objective, max_iter: int, end_of_epoch: EndOfEpoch) -> bool:
+    def minimize(self, objective: Objective, max_iter: int, monitor: Monitor) -> bool:
         parameters, gradient = objective.parameters, objective.gradient
-        self.prepare(parameters)
+        self.prepare(objective)
         for epoch in range(1, max_iter + 1):
+            monitor.begin_epoch()
             total = 0.0
             for batch in objective.batches():
                 value, weight = objective.value_and_gradient(batch)
+                if self.max_grad_norm is not None:
+                    _clip(gradient, self.max_grad_norm)
                 self.n_steps += 1
-                rate = self.schedule.rate(self.n_steps, self.n_plateaus)
+                rate = self._rate()
                 self.step(parameters, gradient, rate)
                 total += weight * value
-            self.learning_rate = rate
             loss = total / objective.weight_sum
             # An infinite moment may leave the parameters finite: the net would freeze in silence.
             vectors = (parameters, *self.moments.values())
             if not (math.isfinite(loss) and all(map(all_finite, vectors))):
-                raise DivergenceError(self._diverged(epoch), epoch)
-            if end_of_epoch(loss):
+                raise DivergenceError(self._diverged(epoch, rate), epoch)
+            if monitor.end_epoch(loss, rate):
                 return True
         return False
 
-    def _diverged(self, epoch: int) -> str:
+    def _diverged(self, epoch: int, rate: float) -> str:
         return (
             f"Training diverged in epoch {epoch}: the loss, a gradient, a parameter or a moment "
-            f"is no longer finite, at learning rate {self.learning_rate:.3g}. Lower "
-            f"learning_rate_init (now {self.schedule.learning_rate_init:.3g}), scale the features "
-            "(StandardScaler), or initialise smaller (init, init_scale)."
+            f"is no longer finite, at learning rate {rate:.3g}. Lower learning_rate_init (now "
+            f"{self.schedule.learning_rate_init:.3g}), scale the features (StandardScaler), set "
+            "max_grad_norm, or initialise smaller (init, init_scale)."
         )
+
+
+def _clip(gradient: Array, largest: float) -> None:
+    """Scale a gradient that is longer than ``largest`` down to it; NaN stays NaN."""
+    length = norm(gradient)
+    if not length <= largest:
+        gradient *= largest / length

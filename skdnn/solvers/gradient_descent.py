@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.linalg.blas import get_blas_funcs
 
-from skdnn.solvers.base import FirstOrderSolver
+from skdnn.solvers.base import FirstOrderSolver, Objective
 from skdnn.solvers.schedules import Schedule
 
 __all__ = ["GradientDescent", "Momentum"]
@@ -16,10 +18,10 @@ Array = np.ndarray
 class GradientDescent(FirstOrderSolver):
     """parameters -= learning_rate * gradient."""
 
-    def prepare(self, parameters: Array) -> None:
-        super().prepare(parameters)
+    def prepare(self, objective: Objective) -> None:
+        super().prepare(objective)
         # axpy adds a multiple in one pass and without a temporary
-        self._axpy = get_blas_funcs("axpy", dtype=parameters.dtype)
+        self._axpy = get_blas_funcs("axpy", dtype=objective.parameters.dtype)
 
     def step(self, parameters: Array, gradient: Array, rate: float) -> None:
         self._axpy(gradient, parameters, a=-rate)
@@ -39,12 +41,14 @@ class Momentum(GradientDescent):
         Share of the velocity that is kept, in [0, 1].
     nesterov : bool
         Whether to use Nesterov's form.
+    **common : dict
+        Further parameters of `FirstOrderSolver`.
     """
 
     moment_names = ("velocity",)
 
-    def __init__(self, schedule: Schedule, momentum: float, nesterov: bool) -> None:
-        super().__init__(schedule)
+    def __init__(self, schedule: Schedule, momentum: float, nesterov: bool, **common: Any) -> None:
+        super().__init__(schedule, **common)
         self.momentum = momentum
         self.nesterov = nesterov
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 from sklearn.exceptions import ConvergenceWarning
 
-from skdnn.solvers.base import DivergenceError, EndOfEpoch, Objective, Solver, all_finite
+from skdnn.solvers.base import DivergenceError, Monitor, Objective, Solver, all_finite
 
 __all__ = ["LBFGS"]
 
@@ -38,14 +38,14 @@ class LBFGS(Solver):
     def set_state(self, counters: dict[str, int], moments: dict[str, Array]) -> None:
         """Do nothing: scipy keeps the history to itself, a new call starts with an empty one."""
 
-    def minimize(self, objective: Objective, max_iter: int, end_of_epoch: EndOfEpoch) -> bool:
+    def minimize(self, objective: Objective, max_iter: int, monitor: Monitor) -> bool:
         parameters = objective.parameters
-        line_search = _SafeObjective(objective)
+        line_search = _SafeObjective(objective, monitor)
 
         def end_of_iteration(intermediate_result: OptimizeResult) -> None:
             line_search.accept(intermediate_result.x)
             parameters[...] = intermediate_result.x
-            stop = end_of_epoch(float(intermediate_result.fun))
+            stop = monitor.end_epoch(float(intermediate_result.fun), None)
             if stop or (self.tol is not None and objective.is_stationary(self.tol)):
                 raise StopIteration
 
@@ -93,8 +93,10 @@ class LBFGS(Solver):
 class _SafeObjective:
     """Loss and gradient for the line search, in float64, finite at every trial point."""
 
-    def __init__(self, objective: Objective) -> None:
+    def __init__(self, objective: Objective, monitor: Monitor) -> None:
         self._objective = objective
+        self._monitor = monitor
+        self._between = True  # whether the next evaluation begins an iteration
         self._batch = objective.all_rows()
         self._n_accepted = 0
         # The point that the search starts from, its loss and its gradient
@@ -102,6 +104,9 @@ class _SafeObjective:
         self._latest: tuple[float, Array] | None = None
 
     def __call__(self, x: Array) -> tuple[float, Array]:
+        if self._between:
+            self._monitor.begin_epoch()
+            self._between = False
         objective = self._objective
         objective.parameters[...] = x
         value, _ = objective.value_and_gradient(self._batch)
@@ -127,6 +132,7 @@ class _SafeObjective:
         if self._latest is None or not np.isfinite(x).all():
             raise DivergenceError(self._diverged(), self._n_accepted)
         self._base = x.copy(), *self._latest
+        self._between = True
 
     def _diverged(self) -> str:
         return (

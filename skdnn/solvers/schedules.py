@@ -1,24 +1,35 @@
 """Learning-rate schedules: the rate of every step, and what a plateau does to it.
 
-Schedules hold no state: the solver counts the steps and the plateaus.
+Schedules hold no state: the solver counts the steps and the plateaus, and a schedule turns the
+counts into a rate.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
-__all__ = ["SCHEDULES", "Adaptive", "Constant", "InverseScaling", "Schedule", "make_schedule"]
-
-SCHEDULES = ("constant", "invscaling", "adaptive")
+__all__ = ["SCHEDULES", "Schedule", "make_schedule"]
 
 
 class Schedule(Protocol):
     """Rate as a function of the step and of the plateaus met so far."""
 
     learning_rate_init: float
+    restarts: bool  # whether a new call of fit goes through the schedule anew
 
-    def rate(self, step: int, n_plateaus: int) -> float:
-        """Return the learning rate of a step, counted from 1."""
+    def rate(self, step: int, horizon: int, n_plateaus: int) -> float:
+        """Return the learning rate of a step.
+
+        Parameters
+        ----------
+        step : int
+            Number of the step, counted from 1; may go beyond the horizon.
+        horizon : int
+            Steps that the schedule is laid out for.
+        n_plateaus : int
+            Plateaus met before.
+        """
 
     def exhausted(self, n_plateaus: int) -> bool:
         """Return whether a plateau is the end of training rather than of a rate."""
@@ -27,10 +38,12 @@ class Schedule(Protocol):
 class Constant:
     """The same rate in every step."""
 
+    restarts = False
+
     def __init__(self, learning_rate_init: float) -> None:
         self.learning_rate_init = learning_rate_init
 
-    def rate(self, step: int, n_plateaus: int) -> float:
+    def rate(self, step: int, horizon: int, n_plateaus: int) -> float:
         return self.learning_rate_init
 
     def exhausted(self, n_plateaus: int) -> bool:
@@ -44,22 +57,67 @@ class InverseScaling(Constant):
         super().__init__(learning_rate_init)
         self.power_t = power_t
 
-    def rate(self, step: int, n_plateaus: int) -> float:
+    def rate(self, step: int, horizon: int, n_plateaus: int) -> float:
         return self.learning_rate_init / step**self.power_t
 
 
 class Adaptive(Constant):
-    """A fifth of the rate after every plateau; training ends at one below 1e-6."""
+    """A fifth of the rate after every plateau; training ends at one with a rate down at 1e-6."""
 
-    def rate(self, step: int, n_plateaus: int) -> float:
+    def rate(self, step: int, horizon: int, n_plateaus: int) -> float:
         return self.learning_rate_init / 5.0**n_plateaus
 
     def exhausted(self, n_plateaus: int) -> bool:
-        return self.rate(1, n_plateaus) <= 1e-6
+        return self.rate(1, 1, n_plateaus) <= 1e-6
+
+
+class Cosine(Constant):
+    """Half a cosine from learning_rate_init to almost 0 (Loshchilov & Hutter 2017, eq. 5).
+
+    learning_rate_init * (1 + cos(pi (step - 1) / horizon)) / 2.
+    """
+
+    restarts = True
+
+    def rate(self, step: int, horizon: int, n_plateaus: int) -> float:
+        share = (min(step, horizon) - 1) / horizon
+        return self.learning_rate_init * 0.5 * (1.0 + math.cos(math.pi * share))
+
+
+class OneCycle(Constant):
+    """Up to learning_rate_init and down to almost nothing (Smith & Topin 2018).
+
+    Half a cosine from learning_rate_init / 25 over the first 30 % of the steps, and half a cosine
+    down to learning_rate_init / 250,000 over the rest.
+    """
+
+    restarts = True
+    rise = 0.3
+    start_divisor = 25.0
+    end_divisor = 25.0 * 1e4
+
+    def rate(self, step: int, horizon: int, n_plateaus: int) -> float:
+        peak = max(self.rise * horizon - 1.0, 0.0)  # position of the top, counted from 0
+        position = min(step, horizon) - 1
+        top = self.learning_rate_init
+        if position <= peak:
+            low, share = top / self.start_divisor, 1.0 - position / peak if peak else 0.0
+        else:
+            low, share = top / self.end_divisor, (position - peak) / (horizon - 1.0 - peak)
+        return low + (top - low) * 0.5 * (1.0 + math.cos(math.pi * share))
+
+
+_TABLE = {
+    "constant": Constant,
+    "adaptive": Adaptive,
+    "cosine": Cosine,
+    "one_cycle": OneCycle,
+}
+SCHEDULES = ("invscaling", *_TABLE)
 
 
 def make_schedule(name: str, learning_rate_init: float, *, power_t: float) -> Schedule:
     """Return the schedule called ``name``, one of `SCHEDULES`."""
     if name == "invscaling":
         return InverseScaling(learning_rate_init, power_t)
-    return {"constant": Constant, "adaptive": Adaptive}[name](learning_rate_init)
+    return _TABLE[name](learning_rate_init)
