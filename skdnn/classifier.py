@@ -82,8 +82,9 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     activation : {'relu', 'leaky_relu', 'tanh', 'logistic', 'identity', 'elu', 'silu', 'gelu'}, \
             default='relu'
         Activation of the hidden layers.
-    solver : {'adam', 'sgd', 'gd', 'lbfgs'}, default='adam'
-        - 'adam': adaptive moments on batches (Kingma & Ba 2015).
+    solver : {'adam', 'adamw', 'sgd', 'gd', 'lbfgs'}, default='adam'
+        - 'adam': adaptive moments on batches [3]_.
+        - 'adamw': the same with decoupled weight decay [5]_.
         - 'sgd': gradient descent on batches, with momentum; on all rows with
           ``batch_size=n_samples``.
         - 'gd': plain gradient descent on all rows; ignores ``momentum`` and ``batch_size``.
@@ -91,17 +92,23 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     alpha : float, default=0.0001
         Strength of the L2 penalty on the weights. It is divided by the weight sum of all training
         rows, whatever the batch; MLPClassifier divides by the batch, so that theirs acts
-        ``n_samples / batch_size`` times stronger.
+        ``n_samples / batch_size`` times stronger. For 'adamw' it is the decay: every step
+        multiplies the weights by ``1 - learning_rate * alpha``, and the loss has no penalty.
     batch_size : int or 'auto', default='auto'
         Rows of a batch of 'adam' and 'sgd'; 'auto' is ``min(200, n_samples)``.
-    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
-        Schedule of 'adam', 'sgd' and 'gd' (MLPClassifier: 'sgd' alone).
+    learning_rate : {'constant', 'invscaling', 'adaptive', 'cosine', 'one_cycle'}, \
+            default='constant'
+        Schedule of every solver but 'lbfgs' (MLPClassifier: of 'sgd' alone).
 
         - 'constant': ``learning_rate_init``.
         - 'invscaling': ``learning_rate_init / step ** power_t`` in every step, counted from 1.
           MLPClassifier counts rows instead of steps, and changes the rate once an epoch.
         - 'adaptive': divided by 5 whenever ``n_iter_no_change`` epochs in a row bring less than
           ``tol``; training stops at a plateau at a rate of 1e-6 or less.
+        - 'cosine': half a cosine from ``learning_rate_init`` down to almost 0 over ``max_iter``
+          epochs, changing at every step [6]_.
+        - 'one_cycle': half a cosine from ``learning_rate_init / 25`` up to ``learning_rate_init``
+          over 30 % of the steps of ``max_iter`` epochs, then down to almost 0 [7]_.
     learning_rate_init : float, default=0.001
         Learning rate that the schedule starts from. Not used by 'lbfgs'.
     power_t : float, default=0.5
@@ -115,27 +122,31 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         Generator of the initial weights, then of the validation split, then of the row orders.
     tol : float or None, default=1e-4
         An epoch counts as an improvement if the watched loss falls by at least ``tol`` below its
-        best; ``n_iter_no_change`` epochs in a row without one end training. For 'lbfgs', training
-        ends when no component of the gradient exceeds it. None: run exactly ``max_iter`` epochs,
-        and warn of nothing.
+        best (or the score rises); ``n_iter_no_change`` epochs in a row without one end training.
+        For 'lbfgs', training ends when no component of the gradient exceeds it. None: run exactly
+        ``max_iter`` epochs, and warn of nothing.
     verbose : bool or int, default=False
         Print a line every epoch (True), or every ``verbose``-th.
     warm_start : bool, default=False
         Whether `fit` goes on from the present parameters, solver moments, step count, schedule
-        and generator. 'lbfgs' goes on from the parameters with an empty history.
+        and generator. 'lbfgs' goes on from the parameters with an empty history; the schedules
+        'cosine' and 'one_cycle' begin anew.
     momentum : float, default=0.9
         Momentum of 'sgd', in [0, 1].
     nesterovs_momentum : bool, default=True
         Whether 'sgd' uses Nesterov's momentum.
     early_stopping : bool, default=False
-        Whether to set rows aside, watch their log loss (MLPClassifier: their accuracy), stop by it
-        and return the parameters of the epoch where it was lowest. For every solver.
+        Whether to set rows aside (or take ``X_val``), watch their log loss or ``scoring``
+        (MLPClassifier: their accuracy), stop by it and return the parameters of the epoch where
+        it was best. For every solver. Ignored by `partial_fit`.
     validation_fraction : float, default=0.1
         Share of the rows set aside by ``early_stopping``, stratified, at least one of each class.
-    beta_1, beta_2 : float, default=0.9, 0.999
-        Decay rates of the moments of 'adam', in [0, 1).
+    beta_1 : float, default=0.9
+        Decay rate of the first moment of 'adam' and 'adamw', in [0, 1).
+    beta_2 : float, default=0.999
+        Decay rate of the second moment, in [0, 1).
     epsilon : float, default=1e-8
-        Added to the root of the second moment of 'adam'.
+        Added to the root of the second moment.
     n_iter_no_change : int or inf, default=10
         Epochs without improvement that make a plateau. Exactly so many; MLPClassifier waits for
         one more.
@@ -154,7 +165,25 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         Whether to train in the coordinates of X's row space: the same iterates up to rounding, at
         a cost that does not grow with the number of features. For dense X and the solvers 'gd',
         'sgd' and 'lbfgs'; an error for others if True. 'auto' uses it where X has so many more
-        features than rows that it saves time; never in `partial_fit`.
+        features than rows that it saves time; never in `partial_fit`, nor where ``scoring`` is a
+        callable.
+    class_weight : dict, 'balanced' or None, default=None
+        Weights of the classes, ``{label: weight}``, that multiply the sample weights. 'balanced'
+        weighs them inversely to their sums of sample weights, in `partial_fit` over the rows of
+        the call.
+    scoring : str or callable, default='loss'
+        What ``early_stopping`` watches: minus the log loss of the validation rows, or any scorer
+        of scikit-learn, higher being better. Needs a ``sample_weight`` argument if there are
+        weights.
+    dropout : float or sequence of float, default=0.0
+        Share of the units of every hidden layer, or of each, that a training step leaves out at
+        random; the rest is scaled up by as much [8]_. Not at prediction, and not for 'lbfgs'.
+    max_grad_norm : float or None, default=None
+        Gradients whose Euclidean norm over all parameters is larger are scaled down to it. Not
+        used by 'lbfgs'.
+    warmup : float, default=0
+        Epochs over which the learning rate first rises from 0 to ``learning_rate_init`` in a
+        straight line, a little in every step; the schedule follows.
 
     Attributes
     ----------
@@ -171,19 +200,24 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         'lbfgs', the loss after each iteration. Goes on with ``warm_start`` and `partial_fit`.
     best_loss_ : float or None
         Lowest entry of ``loss_curve_``; None with early stopping.
+    learning_rate_curve_ : list of float
+        Learning rate of the last step of each epoch; empty for 'lbfgs'.
     validation_loss_curve_ : list of float or None
         Log loss of the validation rows after each epoch; None without early stopping.
     validation_scores_ : list of float or None
-        ``-validation_loss_curve_``: higher is better.
+        ``scoring`` of the validation rows after each epoch, minus the log loss by default; higher
+        is better.
     best_validation_score_ : float or None
-        Highest validation score.
+        Validation score of the returned parameters.
     best_iter_ : int or None
-        Epoch, counted from 1 in this call, that the returned parameters are of; None without early
-        stopping.
+        Epoch that the returned parameters are of, counted from 1 along ``validation_scores_``;
+        None without early stopping.
     n_iter_ : int
         Epochs of the last call.
     t_ : int
         Training rows seen: rows times epochs, over all calls.
+    n_parameters_ : int
+        Number of weights and biases.
     n_features_in_ : int
         Number of features seen during fit.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -203,7 +237,8 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     -----
     The loss and its gradient are computed from the logits, so saturated outputs cost no precision.
     Training that leaves the finite numbers raises :class:`DivergenceError` in the epoch in which
-    it happens.
+    it happens. `set_callbacks` takes callbacks of :mod:`sklearn.callback`; an epoch is a task, for
+    'lbfgs' an iteration.
 
     References
     ----------
@@ -213,6 +248,12 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     .. [3] Kingma, Ba (2015). Adam: a method for stochastic optimization. arXiv:1412.6980.
     .. [4] Sutskever, Martens, Dahl, Hinton (2013). On the importance of initialization and
        momentum in deep learning. ICML.
+    .. [5] Loshchilov, Hutter (2019). Decoupled weight decay regularization. arXiv:1711.05101.
+    .. [6] Loshchilov, Hutter (2017). SGDR: stochastic gradient descent with warm restarts.
+       arXiv:1608.03983.
+    .. [7] Smith, Topin (2018). Super-convergence. arXiv:1708.07120.
+    .. [8] Srivastava et al. (2014). Dropout: a simple way to prevent neural networks from
+       overfitting. JMLR 15.
 
     Examples
     --------
@@ -225,7 +266,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0, stratify=y)
     >>> model = make_pipeline(
     ...     StandardScaler(),
-    ...     DeepBinaryClassifier((32, 16), early_stopping=True, random_state=0),
+    ...     DeepBinaryClassifier((32, 16), learning_rate_init=0.01, random_state=0),
     ... )
     >>> bool(model.fit(X_train, y_train).score(X_test, y_test) > 0.95)
     True
@@ -234,6 +275,11 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     """
 
     _parameter_constraints = CONSTRAINTS
+    # where the HTML representation links to
+    _doc_link_module = "skdnn"
+    _doc_link_template = (
+        "https://skdnn.readthedocs.io/en/stable/generated/{estimator_module}.{estimator_name}.html"
+    )
 
     classes_: Array
     coefs_: list[Array]

@@ -213,9 +213,10 @@ class Training:
             When a cost, gradient, parameter or moment is not finite.
         """
         network, monitor, solver = self._network, self._monitor, self._solver
+        converged = False
         # Overflow is found where it matters, and reported as divergence
         with np.errstate(all="ignore"), monitor.interruptible():
-            self._converged = solver.minimize(self._objective, self._max_iter, monitor)
+            converged = solver.minimize(self._objective, self._max_iter, monitor)
 
         counters, moments = solver.get_state()
         state = replace(
@@ -239,7 +240,7 @@ class Training:
         dead = find_dead_layers(
             self._space.rows, network.weights, network.biases, network.activation
         )
-        return Outcome(weights, state, monitor, self._converged, dead)
+        return Outcome(weights, state, monitor, converged, dead)
 
     def _leave(self, parameters: Array) -> Weights:
         """Return a parameter vector by layer, in the coordinates of the features."""
