@@ -565,27 +565,28 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         X_val, y_val = validation.get("X_val"), validation.get("y_val")
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val go together: got one of them without the other.")
-        if not self.early_stopping:
-            if X_val is not None:
-                raise ValueError(
-                    "X_val and y_val are for early_stopping=True, which is False here."
-                )
-            return rows, None
+        if X_val is not None and not self.early_stopping:
+            raise ValueError("X_val and y_val are for early_stopping=True, which is False here.")
+        held_out = None
         if X_val is not None:
             X_val, y_val = validate_data(self, X_val, y_val, reset=False, **_DATA)
             positive = encode_labels(y_val, self.classes_, need_both=False)[1]
             weight = check_sample_weight(validation["sample_weight_val"], X_val.shape[0])
-            return rows, self._weigh(X_val, positive, weight).astype(rows.X.dtype)
-        # while the data are the same, so are the rows held out of them
-        key = joblib.hash(tuple(rows)) if self.warm_start else None
-        if state.split is not None and state.split[0] == key:
-            out = state.split[1]
-        else:
-            out = held_out_rows(rows.positive, self.validation_fraction, state.random_state)
-            state.plateau = {}
-        if key is not None:
-            state.split = (key, out)
-        return rows.select(~out), rows.select(out)
+            held_out = self._weigh(X_val, positive, weight).astype(rows.X.dtype)
+        # While the data are the same, so are the rows set aside, and scores can be compared
+        watched = None
+        if self.early_stopping and self.warm_start:
+            name = self.scoring if isinstance(self.scoring, str) else repr(type(self.scoring))
+            watched = joblib.hash((name, held_out or rows))
+        if watched != state.watched:
+            state.watched, state.held_out, state.plateau = watched, None, {}
+        if held_out is not None or not self.early_stopping:
+            return rows, held_out
+        if state.held_out is None:
+            state.held_out = held_out_rows(
+                rows.positive, self.validation_fraction, state.random_state
+            )
+        return rows.select(~state.held_out), rows.select(state.held_out)
 
     def _make_scorer(self, held_out: Rows) -> Callable[[Weights, Any], float]:
         """Return the function that scores parameters on the validation rows."""

@@ -77,7 +77,8 @@ class TrainingState:
     moments: dict[str, Weights] = field(default_factory=dict)  # of the solver
     plateau: dict[str, Any] = field(default_factory=dict)  # of the stopping rule
     latest: Weights | None = None  # where the fitted parameters are those of an earlier epoch
-    split: tuple[str, Array] | None = None  # hash of the data, rows held out of it
+    watched: str | None = None  # hash of the data that a validation score is of
+    held_out: Array | None = None  # rows set aside from them, bool
 
     def branch(self) -> TrainingState:
         """Return a state that training can move on without a trace in this one."""
@@ -233,10 +234,9 @@ class Training:
         weights: Weights | None = self._leave(network.parameters)
         if monitor.validation_scores:
             state.latest = weights
-            weights = None
-            if monitor.best_parameters is not None:
-                np.copyto(network.parameters, monitor.best_parameters)
-                weights = self._leave(network.parameters)
+            best = monitor.best_parameters
+            weights = None if best is None else self._leave(best)
+        # of the latest parameters: that is where training could not go on
         dead = find_dead_layers(
             self._space.rows, network.weights, network.biases, network.activation
         )
@@ -244,12 +244,12 @@ class Training:
 
     def _leave(self, parameters: Array) -> Weights:
         """Return a parameter vector by layer, in the coordinates of the features."""
-        layers = Weights(*self._network.split(parameters.copy()))
+        layers = Weights(*self._network.split(parameters))
         return layers.leaving(self._space, self._start.coefs[0])
 
     def _fitted_attributes(self) -> dict[str, Any]:
         """Return what makes a copy of the estimator one that was fitted until now."""
-        coefs, intercepts = self._leave(self._network.parameters)
+        coefs, intercepts = self._leave(self._network.parameters.copy())
         return {"coefs_": coefs, "intercepts_": intercepts}
 
     def _make_validation(
