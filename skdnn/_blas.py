@@ -36,7 +36,7 @@ def single_blas_thread(wanted: bool) -> Iterator[None]:
     wanted : bool
         Whether to keep to one thread.
     """
-    global _entered, _limiter  # noqa: PLW0603
+    global _entered, _limiter
     if not wanted:
         yield
         return

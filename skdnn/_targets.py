@@ -70,7 +70,7 @@ def encode_labels(
     if known is None and found.size < 2:
         raise ValueError(
             "DeepBinaryClassifier needs samples of 2 classes in the data, but the data contains "
-            f"only one class: {found[0]!r}."
+            f"only one class: {found[0]}."
         )
     if known is not None and (
         not np.isin(found, known).all() or (need_both and found.size < known.size)
@@ -129,22 +129,22 @@ def apply_class_weight(
     """
     if class_weight is None:
         return sample_weight
-    labels = classes[positive.astype(np.intp)]
-    present = np.unique(labels)
     if isinstance(class_weight, dict):
-        unknown = set(class_weight) - set(classes.tolist())
+        labels = classes.tolist()
+        unknown = [label for label in class_weight if label not in labels]
         if unknown:
             raise ValueError(
-                f"class_weight names {sorted(map(str, unknown))}, which are not among the classes "
-                f"{classes}."
+                f"class_weight names {unknown}, which are not among the classes {labels}."
             )
-    found = compute_class_weight(
-        class_weight, classes=present, y=labels, sample_weight=sample_weight
-    )
-    if not (np.isfinite(found) & (found >= 0)).all():
+        by_class = np.array([class_weight.get(label, 1) for label in labels], float)
+    else:
+        present = np.unique(positive)
+        by_class = np.ones(2)
+        by_class[present.astype(np.intp)] = compute_class_weight(
+            class_weight, classes=present, y=positive, sample_weight=sample_weight
+        )
+    if not (np.isfinite(by_class) & (by_class >= 0)).all():
         raise ValueError(f"class_weight must not be negative or infinite, got {class_weight!r}.")
-    by_class = np.ones(2)
-    by_class[np.isin(classes, present)] = found
     weight = by_class[positive.astype(np.intp)]
     return weight if sample_weight is None else weight * sample_weight
 

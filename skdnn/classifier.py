@@ -123,8 +123,9 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     tol : float or None, default=1e-4
         An epoch counts as an improvement if the watched loss falls by at least ``tol`` below its
         best (or the score rises); ``n_iter_no_change`` epochs in a row without one end training.
-        For 'lbfgs', training ends when no component of the gradient exceeds it. None: run exactly
-        ``max_iter`` epochs, and warn of nothing.
+        For 'lbfgs', training ends when no component of the gradient exceeds it, or when an
+        iteration gains nothing but rounding. None: run exactly ``max_iter`` epochs and warn of
+        nothing; 'lbfgs' ends before if there is no descent left.
     verbose : bool or int, default=False
         Print a line every epoch (True), or every ``verbose``-th.
     warm_start : bool, default=False
@@ -542,7 +543,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         if not incremental and rows.positive.all() == rows.positive.any():
             raise ValueError(
                 f"{type(self).__name__} needs samples of 2 classes, but all rows with a positive "
-                f"weight are of one class: {self.classes_[int(rows.positive[0])]!r}."
+                f"weight are of one class: {self.classes_[int(rows.positive[0])]}."
             )
         return rows
 
@@ -685,9 +686,9 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         self.t_ = before.get("t_", 0) + n_samples * self.n_iter_
         self.loss_curve_ = go_on("loss_curve_", monitor.loss_curve)
         self.learning_rate_curve_ = go_on("learning_rate_curve_", monitor.learning_rate_curve)
-        self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else np.inf
+        self.loss_ = monitor.loss
         if not monitor.validation_scores:
-            self.best_loss_: float | None = min(self.loss_curve_, default=np.inf)
+            self.best_loss_: float | None = min(self.loss_curve_, default=self.loss_)
             self.validation_loss_curve_ = self.validation_scores_ = None
             self.best_validation_score_ = self.best_iter_ = None
             return

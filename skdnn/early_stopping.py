@@ -34,7 +34,7 @@ class EpochTasks(Protocol):
 
 
 class Plateau:
-    """Counts epochs that do not lower a loss by more than ``tol``.
+    """Counts epochs that do not lower a loss by at least ``tol``.
 
     Parameters
     ----------
@@ -101,6 +101,8 @@ class Monitor:
 
     Attributes
     ----------
+    loss : float
+        Latest training loss.
     loss_curve, learning_rate_curve : list of float
         One entry an epoch of this call.
     validation_loss_curve, validation_scores : list of float
@@ -131,6 +133,7 @@ class Monitor:
         self._tasks = tasks
         self._verbose = int(verbose)
         self._started = time.perf_counter() if started is None else started
+        self.loss = math.inf
         self.loss_curve: list[float] = []
         self.learning_rate_curve: list[float] = []
         self.validation_loss_curve: list[float] = []
@@ -149,6 +152,7 @@ class Monitor:
     def end_epoch(self, loss: float, learning_rate: float | None) -> bool:
         """Take the training loss of an epoch; return True to stop."""
         self.between_epochs = True
+        self.loss = loss
         self.loss_curve.append(loss)
         if learning_rate is not None:
             self.learning_rate_curve.append(learning_rate)
@@ -158,6 +162,13 @@ class Monitor:
         plateau = self._plateau.update(watched) and self._solver.plateau()
         wanted = self._tasks is not None and self._tasks.end()
         return plateau or wanted or self.interrupted
+
+    def abandon_epoch(self, loss: float) -> None:
+        """Close an epoch that came to nothing, at the loss where the one before ended."""
+        self.loss = loss
+        if self._tasks is not None and not self.between_epochs:
+            self._tasks.end()
+        self.between_epochs = True
 
     def _score(self) -> float:
         """Score the validation rows, keep the parameters if they are the best; return -score."""

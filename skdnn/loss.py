@@ -22,14 +22,20 @@ def signs_of(y: np.ndarray, dtype: np.dtype) -> np.ndarray:
 def _weighted_mean(
     losses: np.ndarray, sample_weight: np.ndarray | None, weight_sum: float
 ) -> float:
-    if sample_weight is None:
-        mean = float(np.add.reduce(losses)) / weight_sum
-    else:
+    if sample_weight is not None:
         mean = float(np.dot(losses, sample_weight)) / weight_sum
+    elif losses.dtype == np.float32:
+        mean = float(np.add.reduce(losses, dtype=np.float64)) / weight_sum
+    else:
+        with np.errstate(over="ignore"):
+            mean = float(np.add.reduce(losses)) / weight_sum
     if not math.isfinite(mean):
         # The sum may overflow where the mean does not; a loss that is not finite stays so.
-        shares = losses / weight_sum
-        mean = float(np.sum(shares if sample_weight is None else shares * sample_weight))
+        largest = float(np.abs(losses).max())
+        if math.isfinite(largest):
+            shares = losses / largest  # at most 1 in magnitude
+            weight = np.ones_like(losses) if sample_weight is None else sample_weight
+            mean = largest * (float(np.dot(shares, weight)) / weight_sum)
     return mean
 
 

@@ -59,6 +59,9 @@ class Monitor(Protocol):
     def end_epoch(self, loss: float, learning_rate: float | None) -> bool:
         """Take the loss of an epoch, and the rate of its last step; return True to stop."""
 
+    def abandon_epoch(self, loss: float) -> None:
+        """Note that the epoch that began came to nothing, and the loss where it began."""
+
 
 class DivergenceError(ValueError):
     """Training left the finite numbers, or froze because a moment of the gradient overflowed.
@@ -85,7 +88,8 @@ class DivergenceError(ValueError):
 def all_finite(vector: Array) -> bool:
     """Return whether all entries of a vector are finite, without a temporary in the usual case."""
     # A sum of squares is finite only if all entries are; the converse fails where it overflows.
-    return math.isfinite(np.dot(vector, vector)) or bool(np.isfinite(vector).all())
+    with np.errstate(over="ignore", invalid="ignore"):
+        return math.isfinite(np.dot(vector, vector)) or bool(np.isfinite(vector).all())
 
 
 def norm(vector: Array) -> float:

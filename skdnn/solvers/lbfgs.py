@@ -25,8 +25,9 @@ class LBFGS(Solver):
     Parameters
     ----------
     tol : float or None
-        Converged when no component of the gradient exceeds it. None: run until ``max_iter``, or
-        until rounding leaves no descent.
+        Converged when no component of the gradient exceeds it, or when an iteration lowers the
+        loss by less than rounding leaves of it (scipy's ``ftol``). None: run until ``max_iter``,
+        or until rounding leaves no descent.
     max_fun : int
         Largest number of evaluations.
     """
@@ -67,6 +68,8 @@ class LBFGS(Solver):
             },
         )
         parameters[...] = result.x
+        if line_search.is_open:
+            monitor.abandon_epoch(float(result.fun))
         if self.tol is not None and not result.success and result.status != 99:
             self._warn(result, max_iter)
         # status 1: out of iterations or evaluations; 99: stopped by end_of_iteration
@@ -96,7 +99,7 @@ class _SafeObjective:
     def __init__(self, objective: Objective, monitor: Monitor) -> None:
         self._objective = objective
         self._monitor = monitor
-        self._between = True  # whether the next evaluation begins an iteration
+        self.is_open = False  # whether an iteration has begun and not ended
         self._batch = objective.all_rows()
         self._n_accepted = 0
         # The point that the search starts from, its loss and its gradient
@@ -104,9 +107,9 @@ class _SafeObjective:
         self._latest: tuple[float, Array] | None = None
 
     def __call__(self, x: Array) -> tuple[float, Array]:
-        if self._between:
+        if not self.is_open:
             self._monitor.begin_epoch()
-            self._between = False
+            self.is_open = True
         objective = self._objective
         objective.parameters[...] = x
         value, _ = objective.value_and_gradient(self._batch)
@@ -132,7 +135,7 @@ class _SafeObjective:
         if self._latest is None or not np.isfinite(x).all():
             raise DivergenceError(self._diverged(), self._n_accepted)
         self._base = x.copy(), *self._latest
-        self._between = True
+        self.is_open = False
 
     def _diverged(self) -> str:
         return (

@@ -1,0 +1,32 @@
+"""Data that several test modules share."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_breast_cancer
+from sklearn.preprocessing import StandardScaler
+
+
+@pytest.fixture(scope="session")
+def breast_cancer():
+    """Return X, standardised and read-only, and y of 569 biopsies."""
+    X, y = load_breast_cancer(return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    X.flags.writeable = y.flags.writeable = False
+    return X, y
+
+
+@pytest.fixture(scope="session")
+def catvnoncat():
+    """Return the folder of the cat images, which cannot be part of the project."""
+    root = os.environ.get("SKDNN_DATA")
+    if root is None:
+        pytest.skip("SKDNN_DATA is not set: it names the folder that holds catvnoncat/")
+    return Path(root) / "catvnoncat"
+
+
+@pytest.fixture
+def rng():
+    return np.random.RandomState(0)

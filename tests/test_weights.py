@@ -1,0 +1,280 @@
+"""class_weight: sample weights by label, alone and together with the rows' own."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import log_loss
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.estimator_checks import check_class_weight_classifiers
+
+from skdnn import DeepBinaryClassifier
+
+RATES = {"gd": 0.5, "sgd": 0.1, "adam": 0.01, "adamw": 0.01, "lbfgs": 0.1}
+ALL_SOLVERS = pytest.mark.parametrize("solver", RATES)
+FIRST_ORDER_SOLVERS = pytest.mark.parametrize("solver", ["gd", "sgd", "adam", "adamw"])
+
+
+def make_model(solver="adam", **parameters):
+    """Return a model that trains a few epochs and warns of nothing."""
+    defaults = {
+        "learning_rate_init": RATES[solver],
+        "max_iter": 8,
+        "tol": None,
+        "random_state": 1,
+        "batch_size": 16,
+    }
+    return DeepBinaryClassifier((5, 3), solver=solver, **(defaults | parameters))
+
+
+def parameters_of(model):
+    return np.concatenate([p.ravel() for p in (*model.coefs_, *model.intercepts_)])
+
+
+def assert_same_bits(model, other):
+    np.testing.assert_array_equal(parameters_of(model), parameters_of(other))
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Return 60 rows, 20 of them of class 1."""
+    generator = np.random.RandomState(1)
+    y = np.repeat([0, 1], [40, 20])
+    X = generator.standard_normal((60, 4)) + y[:, None]
+    order = generator.permutation(60)
+    return X[order], y[order]
+
+
+@pytest.fixture(scope="module")
+def weight():
+    return np.random.RandomState(2).uniform(0.5, 3, 60)
+
+
+# ---------------------------------------------------------------------- the same as sample weights
+
+
+@ALL_SOLVERS
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_class_weight_is_the_sample_weight_of_the_labels(solver, early_stopping, data):
+    X, y = data
+    common = {"early_stopping": early_stopping}
+    assert_same_bits(
+        make_model(solver, class_weight={0: 0.7, 1: 3.1}, **common).fit(X, y),
+        make_model(solver, **common).fit(X, y, np.where(y == 1, 3.1, 0.7)),
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_class_weight_keeps_the_dtype(dtype, data):
+    X, y = data
+    model = make_model(class_weight={0: 0.7, 1: 3.1}).fit(X.astype(dtype), y)
+    assert model.coefs_[0].dtype == dtype
+
+
+@FIRST_ORDER_SOLVERS
+def test_class_weight_of_partial_fit_is_the_sample_weight_of_the_labels(solver, data):
+    X, y = data
+    weight = np.where(y == 1, 3.1, 0.7)
+    by_class = make_model(solver, class_weight={0: 0.7, 1: 3.1})
+    by_row = make_model(solver)
+    assert_same_bits(
+        by_class.partial_fit(X, y, classes=[0, 1]).partial_fit(X, y),
+        by_row.partial_fit(X, y, weight, classes=[0, 1]).partial_fit(X, y, weight),
+    )
+
+
+@ALL_SOLVERS
+def test_class_weight_multiplies_the_sample_weight(solver, data, weight):
+    X, y = data
+    assert_same_bits(
+        make_model(solver, class_weight={0: 0.7, 1: 3.1}).fit(X, y, weight),
+        make_model(solver).fit(X, y, weight * np.where(y == 1, 3.1, 0.7)),
+    )
+
+
+@pytest.mark.parametrize(
+    "labels", [["no", "yes"], ["0", "1"], [-1, 1], [False, True], [1.0, 2.0]], ids=str
+)
+def test_class_weight_is_told_by_label(labels, data):
+    X, y = data
+    class_weight = dict(zip(labels, (0.7, 3.1), strict=True))
+    assert_same_bits(
+        make_model(class_weight=class_weight).fit(X, np.array(labels)[y]),
+        make_model(class_weight={0: 0.7, 1: 3.1}).fit(X, y),
+    )
+
+
+def test_class_that_is_not_named_has_weight_one(data):
+    assert_same_bits(
+        make_model(class_weight={1: 3.1}).fit(*data),
+        make_model(class_weight={0: 1.0, 1: 3.1}).fit(*data),
+    )
+
+
+@pytest.mark.parametrize("batch", [0, 1])
+def test_class_that_is_not_named_may_be_alone_in_a_batch(batch, data):
+    X, y = data
+    rows = y == batch
+    named, whole = make_model(class_weight={1: 3.1}), make_model(class_weight={0: 1.0, 1: 3.1})
+    assert_same_bits(
+        named.partial_fit(X[rows], y[rows], classes=[0, 1]),
+        whole.partial_fit(X[rows], y[rows], classes=[0, 1]),
+    )
+
+
+# ---------------------------------------------------------------------- balanced
+
+
+@ALL_SOLVERS
+def test_balanced_is_scikit_learns_formula(solver, data):
+    X, y = data
+    assert_same_bits(
+        make_model(solver, class_weight="balanced").fit(X, y),
+        make_model(solver).fit(X, y, compute_sample_weight("balanced", y)),
+    )
+
+
+def test_balanced_counts_rows_by_their_weights(data, weight):
+    X, y = data
+    of_class = np.bincount(y, weight)
+    assert_same_bits(
+        make_model(class_weight="balanced").fit(X, y, weight),
+        make_model().fit(X, y, (weight.sum() / (2 * of_class))[y] * weight),
+    )
+
+
+def test_balanced_weighs_the_rows_of_a_partial_fit(data):
+    X, y = data
+    first = slice(0, 30)
+    assert_same_bits(
+        make_model(class_weight="balanced").partial_fit(X[first], y[first], classes=[0, 1]),
+        make_model().partial_fit(
+            X[first], y[first], compute_sample_weight("balanced", y[first]), classes=[0, 1]
+        ),
+    )
+
+
+def test_balanced_takes_a_batch_of_one_class(data):
+    X, y = data
+    rows = y == 1
+    assert_same_bits(
+        make_model(class_weight="balanced").partial_fit(X[rows], y[rows], classes=[0, 1]),
+        make_model().partial_fit(X[rows], y[rows], np.ones(20), classes=[0, 1]),
+    )
+
+
+def test_balanced_helps_the_rare_class(data):
+    X, y = data
+    plain = make_model("lbfgs").fit(X, y)
+    balanced = make_model("lbfgs", class_weight="balanced").fit(X, y)
+    assert balanced.predict_proba(X)[:, 1].mean() > plain.predict_proba(X)[:, 1].mean()
+
+
+# ---------------------------------------------------------------------- the loss
+
+
+def test_loss_divides_by_the_weight_sum(data):
+    X, y = data
+    # a rate that leaves the parameters where they are
+    model = make_model("gd", alpha=0.0, learning_rate_init=1e-300, class_weight={0: 0.7, 1: 3.1})
+    model.set_params(max_iter=1).fit(X, y)
+    weight = np.where(y == 1, 3.1, 0.7)
+    expected = log_loss(y, model.predict_proba(X), sample_weight=weight)
+    assert model.loss_ == pytest.approx(expected, rel=1e-12)
+
+
+def test_loss_of_batches_divides_by_the_weight_sum(data):
+    X, y = data
+    model = make_model("sgd", alpha=0.0, learning_rate_init=1e-300, batch_size=7)
+    model.set_params(max_iter=1, class_weight={0: 0.7, 1: 3.1}).fit(X, y)
+    weight = np.where(y == 1, 3.1, 0.7)
+    expected = log_loss(y, model.predict_proba(X), sample_weight=weight)
+    assert model.loss_ == pytest.approx(expected, rel=1e-12)
+
+
+def test_penalty_divides_by_the_weight_sum(data):
+    X, y = data
+    common = {"learning_rate_init": 1e-300, "max_iter": 1, "class_weight": {0: 0.7, 1: 3.1}}
+    plain = make_model("gd", alpha=0.0, **common).fit(X, y)
+    penalised = make_model("gd", alpha=2.0, **common).fit(X, y)
+    squares = sum(np.sum(weights**2) for weights in penalised.coefs_)
+    expected = squares / np.where(y == 1, 3.1, 0.7).sum()
+    assert penalised.loss_ - plain.loss_ == pytest.approx(expected, rel=1e-10)
+
+
+def test_validation_loss_counts_class_weights(data):
+    X, y = data
+    model = make_model(class_weight={0: 0.7, 1: 3.1}, early_stopping=True, max_iter=1)
+    model.fit(X[:30], y[:30], X_val=X[30:], y_val=y[30:])
+    weight = np.where(y[30:] == 1, 3.1, 0.7)
+    expected = log_loss(y[30:], model.predict_proba(X[30:]), sample_weight=weight)
+    assert model.validation_loss_curve_[0] == pytest.approx(expected, rel=1e-12)
+
+
+# ---------------------------------------------------------------------- what is refused
+
+
+@ALL_SOLVERS
+def test_label_that_y_does_not_have_is_named(solver, data):
+    with pytest.raises(ValueError, match=r"class_weight names \['2'\]"):
+        make_model(solver, class_weight={0: 1.0, 2: 1.0}).fit(*data)
+
+
+def test_label_of_another_type_is_named(data):
+    with pytest.raises(ValueError, match=r"class_weight names \['yes'\]"):
+        make_model(class_weight={0: 1.0, "yes": 1.0}).fit(*data)
+
+
+@pytest.mark.parametrize("bad", [-1.0, np.inf, np.nan])
+def test_class_weight_must_be_finite_and_not_negative(bad, data):
+    with pytest.raises(ValueError, match="class_weight must not be negative or infinite"):
+        make_model(class_weight={0: 1.0, 1: bad}).fit(*data)
+
+
+@pytest.mark.parametrize("bad", ["even", 2.0, [1.0, 2.0]], ids=str)
+def test_class_weight_of_another_kind_is_named(bad, data):
+    with pytest.raises(ValueError, match="The 'class_weight' parameter"):
+        make_model(class_weight=bad).fit(*data)
+
+
+@ALL_SOLVERS
+@pytest.mark.parametrize("label", [0, 1])
+def test_class_of_weight_zero_is_as_if_it_were_not_there(solver, label, data):
+    with pytest.raises(ValueError, match=r"needs samples of 2 classes.*positive.*one class"):
+        make_model(solver, class_weight={label: 0.0}).fit(*data)
+
+
+def test_batch_without_any_weight_is_refused(data):
+    X, y = data
+    model = make_model(class_weight={0: 0.0}).partial_fit(X, y, classes=[0, 1])
+    with pytest.raises(ValueError, match="class_weight leaves no row a positive weight"):
+        model.partial_fit(X[y == 0], y[y == 0])
+
+
+def test_refused_class_weight_leaves_the_model_as_it_was(data):
+    X, y = data
+    model = make_model().fit(X, y)
+    before = parameters_of(model)
+    with pytest.raises(ValueError, match="class_weight"):
+        model.set_params(class_weight={0: -1.0}).fit(X, y)
+    np.testing.assert_array_equal(parameters_of(model), before)
+
+
+# ---------------------------------------------------------------------- scikit-learn's own check
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        DeepBinaryClassifier(),
+        DeepBinaryClassifier(solver="adamw"),
+        DeepBinaryClassifier(solver="sgd", learning_rate_init=0.1),
+        DeepBinaryClassifier(solver="gd", learning_rate_init=0.1),
+        DeepBinaryClassifier(solver="lbfgs"),
+        DeepBinaryClassifier(early_stopping=True),
+    ],
+    ids=str,
+)
+@pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.ConvergenceWarning", "ignore:Hidden layer:UserWarning"
+)
+def test_scikit_learns_class_weight_check_passes(model):
+    check_class_weight_classifiers("DeepBinaryClassifier", model)
