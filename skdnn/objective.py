@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse
 from scipy.linalg.blas import get_blas_funcs
 
+from skdnn._linalg import largest_magnitude, norm
 from skdnn.loss import log_loss, log_loss_and_gradient, signs_of
 from skdnn.network import Network, predict_logits
 from skdnn.rowspace import FullSpace, RowSpace
@@ -161,7 +162,8 @@ class Objective:
         value, weight = log_loss_and_gradient(logits, signs, sample_weight, dlogits)
         self._network.backward(X)
         if self._penalty:
-            value += 0.5 * self._penalty * _squared_norm(self._weights)
+            length = norm(self._weights)
+            value += 0.5 * self._penalty * length * length  # ** would raise where this is inf
             self._axpy(self._weights, self._weights_gradient, a=self._penalty)
         return value, weight
 
@@ -172,9 +174,10 @@ class Objective:
         # The norm is the same in any orthonormal coordinates, and bounds the largest component:
         # the product with a basis is needed only near the end.
         n_parameters = self._space.n_features * first.shape[1] + rest.size
-        if _squared_norm(self.gradient) > tol**2 * n_parameters:
+        if norm(self.gradient) > tol * math.sqrt(n_parameters):
             return False
-        return max(_largest(self._space.leave(first)), _largest(rest)) <= tol
+        largest = max(largest_magnitude(self._space.leave(first)), largest_magnitude(rest))
+        return largest <= tol
 
     def all_rows(self) -> Batch:
         """Return the batch of all rows."""
@@ -209,16 +212,3 @@ class HeldOut:
         network = self._network
         logits = predict_logits(self._X, network.weights, network.biases, network.activation)
         return log_loss(logits, self._signs, self._sample_weight)
-
-
-def _squared_norm(vector: Array) -> float:
-    """Return the sum of squares as a Python float, without overflow of the vector's dtype."""
-    square = float(np.dot(vector, vector))
-    if not np.isfinite(square):
-        square = float(np.dot(vector.astype(np.float64), vector))
-    return square
-
-
-def _largest(vector: Array) -> float:
-    """Return the largest magnitude of some numbers."""
-    return max(float(vector.max(initial=0.0)), -float(vector.min(initial=0.0)))

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse
 
+from skdnn._blas import single_blas_thread
 from skdnn._tasks import CallbackTasks
 from skdnn.activations import get_activation
 from skdnn.early_stopping import Monitor, Plateau
@@ -28,6 +29,11 @@ from skdnn.solvers import LBFGS, Adam, GradientDescent, Momentum, Solver, make_s
 __all__ = ["Outcome", "Rows", "Training", "TrainingState", "Weights", "draw_weights"]
 
 Array = np.ndarray
+
+# Multiplications in the largest matrix product of a step, and rows of a QR factorisation, up to
+# which a second BLAS thread costs more than it brings
+_THREADED_PRODUCT = 4_000_000
+_THREADED_RANK = 512
 
 
 class Rows(NamedTuple):
@@ -165,13 +171,18 @@ class Training:
         others = [moment.coefs[0] for moment in moments.values()]
         if params.alpha > 0 or held_out is not None or tasks is not None:
             others.append(start.coefs[0])
-        self._space = space = _make_space(
-            params, rows.X, others, start.intercepts[0].size, batch_size, row_space
-        )
+        with single_blas_thread(rows.X.shape[0] <= _THREADED_RANK):
+            self._space = space = _make_space(
+                params, rows.X, others, start.intercepts[0].size, batch_size, row_space
+            )
         self._network = network = _make_network(params, start.entering(space), rows.X.dtype)
         if goes_on:
             flat = {name: network.flatten(*m.entering(space)) for name, m in moments.items()}
             solver.set_state(state.counters, flat)
+        products = [n_in * n_out for n_in, n_out in pairwise(network.layer_sizes)]
+        # the products of sparse rows are not BLAS's
+        products = products[scipy.sparse.issparse(rows.X) :]
+        self._is_small = batch_size * max(products, default=0) <= _THREADED_PRODUCT
         self._objective = Objective(
             network,
             space.rows,
@@ -216,7 +227,11 @@ class Training:
         network, monitor, solver = self._network, self._monitor, self._solver
         converged = False
         # Overflow is found where it matters, and reported as divergence
-        with np.errstate(all="ignore"), monitor.interruptible():
+        with (
+            np.errstate(all="ignore"),
+            monitor.interruptible(),
+            single_blas_thread(self._is_small),
+        ):
             converged = solver.minimize(self._objective, self._max_iter, monitor)
 
         counters, moments = solver.get_state()

@@ -11,19 +11,11 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 import numpy as np
-from scipy.linalg.blas import get_blas_funcs
 
+from skdnn._linalg import all_finite, norm
 from skdnn.solvers.schedules import Schedule
 
-__all__ = [
-    "DivergenceError",
-    "FirstOrderSolver",
-    "Monitor",
-    "Objective",
-    "Solver",
-    "all_finite",
-    "norm",
-]
+__all__ = ["DivergenceError", "FirstOrderSolver", "Monitor", "Objective", "Solver"]
 
 Array = np.ndarray
 
@@ -83,22 +75,6 @@ class DivergenceError(ValueError):
 
     def __str__(self) -> str:
         return str(self.args[0])
-
-
-def all_finite(vector: Array) -> bool:
-    """Return whether all entries of a vector are finite, without a temporary in the usual case."""
-    # A sum of squares is finite only if all entries are; the converse fails where it overflows.
-    with np.errstate(over="ignore", invalid="ignore"):
-        return math.isfinite(np.dot(vector, vector)) or bool(np.isfinite(vector).all())
-
-
-def norm(vector: Array) -> float:
-    """Return the Euclidean norm of a vector; it overflows only if the result does."""
-    square = float(np.dot(vector, vector))
-    # far from both ends of the range, where squares neither overflow nor vanish
-    if 1e-30 < square < 1e30:
-        return math.sqrt(square)
-    return float(get_blas_funcs("nrm2", dtype=vector.dtype)(vector))
 
 
 class Solver(ABC):

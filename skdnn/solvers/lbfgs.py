@@ -9,7 +9,8 @@ import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 from sklearn.exceptions import ConvergenceWarning
 
-from skdnn.solvers.base import DivergenceError, Monitor, Objective, Solver, all_finite
+from skdnn._linalg import all_finite
+from skdnn.solvers.base import DivergenceError, Monitor, Objective, Solver
 
 __all__ = ["LBFGS"]
 

@@ -58,7 +58,7 @@ class InverseScaling(Constant):
         self.power_t = power_t
 
     def rate(self, step: int, horizon: int, n_plateaus: int) -> float:
-        return self.learning_rate_init / step**self.power_t
+        return self.learning_rate_init * float(step) ** -self.power_t
 
 
 class Adaptive(Constant):
