@@ -36,7 +36,7 @@ def check_classes(classes: ArrayLike | None) -> Array:
 
 
 def encode_labels(
-    y: ArrayLike, known: Array | None = None, *, need_both: bool = True
+    y: ArrayLike, known: Array | None = None, *, need_both: bool = True, name: str = "y"
 ) -> tuple[Array, Array]:
     """Return the class labels, and which rows are of the second class.
 
@@ -48,6 +48,8 @@ def encode_labels(
         Labels that y may have; found in y by default.
     need_both : bool, default=True
         Whether y must have rows of both classes.
+    name : str, default="y"
+        What to call y in an error.
 
     Returns
     -------
@@ -76,8 +78,8 @@ def encode_labels(
         not np.isin(found, known).all() or (need_both and found.size < known.size)
     ):
         raise ValueError(
-            "Training that goes on (warm_start, partial_fit) needs the same classes as in the "
-            f"call before: they were {known}, y has {found}."
+            f"{name} must have the same classes as the rows trained on before (fit, warm_start, "
+            f"partial_fit): they are {known}, {name} has {found}."
         )
     classes = found if known is None else known
     return classes, y == classes[1]

@@ -567,12 +567,14 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         X_val, y_val = validation.get("X_val"), validation.get("y_val")
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val go together: got one of them without the other.")
+        if X_val is None and validation.get("sample_weight_val") is not None:
+            raise ValueError("sample_weight_val weighs the rows of X_val, but X_val is missing.")
         if X_val is not None and not self.early_stopping:
             raise ValueError("X_val and y_val are for early_stopping=True, which is False here.")
         held_out = None
         if X_val is not None:
             X_val, y_val = validate_data(self, X_val, y_val, reset=False, **_DATA)
-            positive = encode_labels(y_val, self.classes_, need_both=False)[1]
+            positive = encode_labels(y_val, self.classes_, need_both=False, name="y_val")[1]
             weight = check_sample_weight(validation["sample_weight_val"], X_val.shape[0])
             held_out = self._weigh(X_val, positive, weight).astype(rows.X.dtype)
         # While the data are the same, so are the rows set aside, and scores can be compared

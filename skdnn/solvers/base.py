@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from skdnn._linalg import all_finite, norm
+from skdnn._linalg import all_finite, largest_magnitude, norm
 from skdnn.solvers.schedules import Schedule
 
 __all__ = ["DivergenceError", "FirstOrderSolver", "Monitor", "Objective", "Solver"]
@@ -231,5 +231,9 @@ class FirstOrderSolver(Solver):
 def _clip(gradient: Array, largest: float) -> None:
     """Scale a gradient that is longer than ``largest`` down to it; NaN stays NaN."""
     length = norm(gradient)
+    if length == math.inf:
+        # entries may still be finite: bring them below 1 first
+        gradient /= largest_magnitude(gradient)
+        length = norm(gradient)
     if not length <= largest:
         gradient *= largest / length
