@@ -1,8 +1,7 @@
-"""Hidden activations by name: an in-place function and an in-place derivative each.
+"""Hidden activations by name: a function in place, and a derivative, each.
 
-An activation never allocates: it works in the arrays that the network hands it. ``scratch`` has
-the shape of ``z`` and may be overwritten; ``cache`` belongs to the activation from its forward to
-its backward pass. All arrays are C-contiguous.
+An activation never allocates: it works in the arrays that the network hands it, which are all
+C-contiguous.
 """
 
 from __future__ import annotations
@@ -33,46 +32,46 @@ class Activation:
     Attributes
     ----------
     function : callable
-        ``function(z, scratch, cache)`` replaces ``z`` by its activation. Without a cache
-        (prediction) it computes nothing for the backward pass.
+        ``function(z, scratch, cache)`` replaces ``z`` by its activation. ``scratch`` has the shape
+        of ``z`` and may be overwritten. Without a cache (prediction) nothing is computed for the
+        backward pass.
     derivative : callable
-        ``derivative(delta, a, cache)`` multiplies ``delta`` by the derivative; the activations
-        ``a`` are not needed after it and may be overwritten.
-    cache : {None, "mask", "derivative"}
-        What the cache holds: nothing, a boolean mask, or the derivative in the dtype of ``z``.
+        ``derivative(a, cache)`` leaves the derivative in ``cache``, given the activations.
+    cache : {None, "mask", "shared", "own"}
+        What the cache is: None, for a derivative of 1; a boolean array, or one of the dtype of
+        ``z``, that other layers use in between; or an array of the layer's own, that keeps what
+        the function leaves there until the backward pass.
     """
 
     function: Callable[[Array, Array, Any], None]
-    derivative: Callable[[Array, Array, Any], None]
-    cache: str | None = None
+    derivative: Callable[[Array, Any], None]
+    cache: str | None
 
 
 def _identity(z: Array, scratch: Array, cache: Any) -> None:
     pass
 
 
-def _identity_derivative(delta: Array, a: Array, cache: Any) -> None:
-    pass
+def _keep_cache(a: Array, cache: Any) -> None:
+    """Leave the cache as the function filled it."""
 
 
 def _logistic(z: Array, scratch: Array, cache: Any) -> None:
     expit(z, out=z)
 
 
-def _logistic_derivative(delta: Array, a: Array, cache: Any) -> None:
-    delta *= a
-    np.subtract(1.0, a, out=a)
-    delta *= a
+def _logistic_derivative(a: Array, cache: Array) -> None:
+    np.subtract(1.0, a, out=cache)
+    cache *= a
 
 
 def _tanh(z: Array, scratch: Array, cache: Any) -> None:
     np.tanh(z, out=z)
 
 
-def _tanh_derivative(delta: Array, a: Array, cache: Any) -> None:
-    np.multiply(a, a, out=a)
-    np.subtract(1.0, a, out=a)
-    delta *= a
+def _tanh_derivative(a: Array, cache: Array) -> None:
+    np.multiply(a, a, out=cache)
+    np.subtract(1.0, cache, out=cache)
 
 
 def _relu(z: Array, scratch: Array, cache: Any) -> None:
@@ -87,9 +86,8 @@ def _relu(z: Array, scratch: Array, cache: Any) -> None:
         np.maximum(block, zeros[: block.size], out=block)
 
 
-def _relu_derivative(delta: Array, a: Array, cache: Any) -> None:
+def _relu_derivative(a: Array, cache: Array) -> None:
     np.greater(a, 0.0, out=cache)
-    np.multiply(delta, cache, out=delta)
 
 
 def _leaky_relu(slope: float) -> Activation:
@@ -97,12 +95,11 @@ def _leaky_relu(slope: float) -> Activation:
         np.multiply(z, slope, out=scratch)
         np.maximum(z, scratch, out=z)
 
-    def derivative(delta: Array, a: Array, cache: Any) -> None:
-        np.sign(a, out=a)
-        np.maximum(a, slope, out=a)
-        delta *= a
+    def derivative(a: Array, cache: Array) -> None:
+        np.sign(a, out=cache)
+        np.maximum(cache, slope, out=cache)
 
-    return Activation(function, derivative)
+    return Activation(function, derivative, "shared")
 
 
 def _elu(z: Array, scratch: Array, cache: Any) -> None:
@@ -112,14 +109,9 @@ def _elu(z: Array, scratch: Array, cache: Any) -> None:
     z += scratch
 
 
-def _elu_derivative(delta: Array, a: Array, cache: Any) -> None:
-    np.minimum(a, 0.0, out=a)
-    a += 1.0
-    delta *= a
-
-
-def _multiply_by_cache(delta: Array, a: Array, cache: Any) -> None:
-    delta *= cache
+def _elu_derivative(a: Array, cache: Array) -> None:
+    np.minimum(a, 0.0, out=cache)
+    cache += 1.0
 
 
 def _silu(z: Array, scratch: Array, cache: Any) -> None:
@@ -151,13 +143,13 @@ def _gelu(z: Array, scratch: Array, cache: Any) -> None:
 
 
 _TABLE = {
-    "identity": Activation(_identity, _identity_derivative),
-    "logistic": Activation(_logistic, _logistic_derivative),
-    "tanh": Activation(_tanh, _tanh_derivative),
+    "identity": Activation(_identity, _keep_cache, None),
+    "logistic": Activation(_logistic, _logistic_derivative, "shared"),
+    "tanh": Activation(_tanh, _tanh_derivative, "shared"),
     "relu": Activation(_relu, _relu_derivative, "mask"),
-    "elu": Activation(_elu, _elu_derivative),
-    "silu": Activation(_silu, _multiply_by_cache, "derivative"),
-    "gelu": Activation(_gelu, _multiply_by_cache, "derivative"),
+    "elu": Activation(_elu, _elu_derivative, "shared"),
+    "silu": Activation(_silu, _keep_cache, "own"),
+    "gelu": Activation(_gelu, _keep_cache, "own"),
 }
 
 

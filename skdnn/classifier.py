@@ -43,9 +43,9 @@ from skdnn._targets import (
 from skdnn._tasks import CallbackTasks
 from skdnn.activations import get_activation
 from skdnn.loss import probability
-from skdnn.network import predict_logits
+from skdnn.network import flatten, predict_logits
 from skdnn.solvers import DivergenceError
-from skdnn.training import Outcome, Rows, Training, TrainingState, Weights, draw_weights
+from skdnn.training import Outcome, Rows, Training, TrainingState, Weights, draw_parameters
 
 __all__ = ["DeepBinaryClassifier"]
 
@@ -480,8 +480,9 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             data["metadata"] = {"sample_weight": sample_weight}
         rows = self._check_rows(X, y, sample_weight, classes, continuing, incremental)
         state = self._make_state(continuing)
-        start = self._make_start(rows.X, hidden, state, continuing)
-        rows = rows.astype(start.coefs[0].dtype)
+        layer_sizes = (rows.X.shape[1], *hidden, 1)
+        start = self._make_start(rows.X.dtype, layer_sizes, state, continuing)
+        rows = rows.astype(start.dtype)
         held_out, scorer = None, None
         if not incremental:
             rows, held_out = self._hold_out(rows, validation or {}, state)
@@ -500,6 +501,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         outcome = Training(
             self,
             rows,
+            layer_sizes,
             start,
             state,
             batch_size=self._check_batch_size(rows.X.shape[0], incremental),
@@ -619,21 +621,23 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         return TrainingState(random_state)
 
     def _make_start(
-        self, X: Any, hidden: list[int], state: TrainingState, continuing: bool
-    ) -> Weights:
+        self,
+        dtype: np.dtype,
+        layer_sizes: tuple[int, ...],
+        state: TrainingState,
+        continuing: bool,
+    ) -> Array:
         """Return the parameters to start from: freshly drawn, or as training left them."""
-        sizes = (X.shape[1], *hidden, 1)
         if not continuing:
-            return draw_weights(self, sizes, X.dtype, state.random_state)
+            return draw_parameters(self, layer_sizes, dtype, state.random_state)
         latest = state.latest or Weights(self.coefs_, self.intercepts_)
-        if latest.layer_sizes != sizes:
+        if latest.layer_sizes != layer_sizes:
             raise ValueError(
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r} cannot go on from a network with "
                 f"hidden layers {latest.layer_sizes[1:-1]}: keep it, or train anew "
                 "(warm_start=False)."
             )
-        dtype = np.result_type(X.dtype, latest.coefs[0].dtype)
-        return Weights(*([a.astype(dtype, copy=False) for a in arrays] for arrays in latest))
+        return flatten(*latest, np.result_type(dtype, latest.coefs[0].dtype))
 
     def _check_batch_size(self, n_samples: int, incremental: bool) -> int:
         """Return the number of rows of a batch."""

@@ -19,8 +19,9 @@ __all__ = [
     "Network",
     "Workspace",
     "count_parameters",
-    "find_dead_layers",
+    "flatten",
     "forward",
+    "layer_views",
     "predict_logits",
 ]
 
@@ -36,7 +37,7 @@ def count_parameters(layer_sizes: Sequence[int]) -> tuple[int, int]:
     return sum(i * o for i, o in pairwise(layer_sizes)), sum(layer_sizes[1:])
 
 
-def _layer_views(flat: Array, layer_sizes: Sequence[int]) -> tuple[list[Array], list[Array]]:
+def layer_views(flat: Array, layer_sizes: Sequence[int]) -> tuple[list[Array], list[Array]]:
     """Split a flat vector into views: weights (n_in, n_out) and biases (n_out,) by layer."""
     weights, biases = [], []
     start = 0
@@ -61,9 +62,20 @@ class Workspace:
     activation : Activation
         Hidden activation; tells what it wants cached.
     dtype : dtype
-        Of all arrays but the activation's masks.
+        Of all arrays but masks.
     dropout : sequence of float, default=()
         Rate of each hidden layer; nothing is made where there is none.
+
+    Attributes
+    ----------
+    activations : list of ndarray of shape (n_rows, n_units)
+        Output of each layer; in the backward pass, its derivative.
+    scratches, caches : list of ndarray of shape (n_rows, n_units) or None
+        What the activation of each hidden layer works with.
+    dropout : list of ndarray of shape (n_rows, n_units)
+        Factors of each hidden layer: 0 for a dropped unit, 1 / (1 - rate) for a kept one.
+    dlogits : ndarray of shape (n_rows,)
+        Derivative by the logits.
     """
 
     def __init__(
@@ -75,32 +87,42 @@ class Workspace:
         dropout: Sequence[float] = (),
     ) -> None:
         shapes = [(n_rows, n_units) for n_units in layer_sizes[1:]]
+        hidden = shapes[:-1]
         self.n_rows = n_rows
-        self.activations = [np.empty(s, dtype) for s in shapes]  # (n_rows, n_units) by layer
-        self.deltas = [np.empty(s, dtype) for s in shapes]  # likewise: dJ/dZ
+        self.activations = [np.empty(s, dtype) for s in shapes]
+        self.dlogits = np.empty(n_rows, dtype)
         self.ones = np.ones(n_rows, dtype)
-        # 0 for a dropped unit, 1 / (1 - rate) for a kept one; by hidden layer
-        self.dropout = [np.ones(s, dtype) for s, _ in zip(shapes, dropout, strict=False)]
-        self.caches: list[Any]
-        if activation.cache == "mask":
-            # One layer's mask is done with before the next one's is made.
-            mask = np.empty(n_rows * max(layer_sizes[1:]), bool)
-            self.caches = [mask[: r * u].reshape(r, u) for r, u in shapes[:-1]]
-        elif activation.cache == "derivative":
-            self.caches = [np.empty(s, dtype) for s in shapes[:-1]]
-        else:
-            self.caches = [None] * (len(shapes) - 1)
+        self.dropout = [np.ones(s, dtype) for s, _ in zip(hidden, dropout, strict=False)]
+        self.scratches: list[Any] = [None] * len(hidden)
+        self.caches: list[Any] = self.scratches
+        if activation.cache in ("shared", "own"):
+            self.scratches = self.caches = _overlaid(hidden, dtype)
+        if activation.cache == "own":
+            self.caches = [np.empty(s, dtype) for s in hidden]
+        elif activation.cache == "mask":
+            self.caches = _overlaid(hidden, np.dtype(bool))
 
     def leading_rows(self, n_rows: int) -> Workspace:
         """Return a workspace for fewer rows that shares this one's memory."""
+
+        def leading(arrays: list[Any]) -> list[Any]:
+            return [None if array is None else array[:n_rows] for array in arrays]
+
         part = object.__new__(Workspace)
         part.n_rows = n_rows
-        part.activations = [a[:n_rows] for a in self.activations]
-        part.deltas = [d[:n_rows] for d in self.deltas]
+        part.activations = leading(self.activations)
+        part.dlogits = self.dlogits[:n_rows]
         part.ones = self.ones[:n_rows]
-        part.dropout = [d[:n_rows] for d in self.dropout]
-        part.caches = [None if c is None else c[:n_rows] for c in self.caches]
+        part.dropout = leading(self.dropout)
+        part.scratches = leading(self.scratches)
+        part.caches = leading(self.caches)
         return part
+
+
+def _overlaid(shapes: Sequence[tuple[int, int]], dtype: np.dtype) -> list[Array]:
+    """Return arrays of some shapes in one piece of memory, each from its beginning."""
+    memory = np.empty(max((r * u for r, u in shapes), default=0), dtype)
+    return [memory[: r * u].reshape(r, u) for r, u in shapes]
 
 
 def _affine(X: Array, weights: Array, bias: Array, out: Array) -> None:
@@ -135,10 +157,8 @@ def forward(
         Hidden activation.
     activations : sequence of ndarray of shape (n_rows, n_out)
         Receive the layers' outputs.
-    scratches : sequence of ndarray of shape (n_rows, n_out)
-        Overwritten.
-    caches : sequence of ndarray or None
-        What the activation keeps for the backward pass, see `Activation`.
+    scratches, caches : sequence of ndarray or None
+        What the activation works with, see `Activation`.
     dropout : sequence of ndarray of shape (n_rows, n_out), default=()
         Factors of the hidden activations; none at prediction.
 
@@ -173,6 +193,8 @@ class Network:
         float32 or float64.
     dropout : sequence of float, default=()
         Rate of each hidden layer, in [0, 1); empty for none.
+    parameters : ndarray of shape (n_parameters,), default=None
+        Vector to work on; zeros by default.
 
     Attributes
     ----------
@@ -192,6 +214,7 @@ class Network:
         activation: Activation,
         dtype: np.dtype,
         dropout: Sequence[float] = (),
+        parameters: Array | None = None,
     ) -> None:
         self.layer_sizes = tuple(layer_sizes)
         # in the 16 bits that a unit's fate is drawn with
@@ -200,20 +223,13 @@ class Network:
         self.dtype = np.dtype(dtype)
         n_weights, n_biases = count_parameters(self.layer_sizes)
         self.n_weights = n_weights
-        self.parameters = np.zeros(n_weights + n_biases, self.dtype)
+        if parameters is None:
+            parameters = np.zeros(n_weights + n_biases, self.dtype)
+        self.parameters = parameters
         self.gradient = np.zeros_like(self.parameters)
-        self.weights, self.biases = self.split(self.parameters)
-        self.weight_gradients, self.bias_gradients = self.split(self.gradient)
+        self.weights, self.biases = layer_views(self.parameters, self.layer_sizes)
+        self.weight_gradients, self.bias_gradients = layer_views(self.gradient, self.layer_sizes)
         self._workspaces: list[Workspace] = []
-
-    def split(self, flat: Array) -> tuple[list[Array], list[Array]]:
-        """Return views by layer, weights and biases, of a vector of n_parameters numbers."""
-        return _layer_views(flat, self.layer_sizes)
-
-    def flatten(self, weights: Sequence[Array], biases: Sequence[Array]) -> Array:
-        """Return numbers that are kept by layer as one new vector; `split` undoes it."""
-        parts = [part.reshape(-1) for part in (*weights, *biases)]
-        return np.concatenate(parts, dtype=self.dtype)
 
     def workspace(self, n_rows: int) -> Workspace:
         """Return the workspace for a batch of ``n_rows`` rows; made once for each size."""
@@ -253,35 +269,78 @@ class Network:
             self.biases,
             self.activation,
             work.activations,
-            work.deltas,
+            work.scratches,
             work.caches,
             work.dropout,
         )
-        return logits, work.deltas[-1].reshape(-1)
+        return logits, work.dlogits
 
     def backward(self, X: Array) -> None:
         """Write the gradient by all parameters, from the derivatives by the logits of `forward`.
 
-        The workspace's activations are used up.
+        Uses the activations up: the derivative by a layer's output takes the place of the output
+        once that has served its purpose.
         """
         work = self.workspace(X.shape[0])
+        delta = work.dlogits.reshape(-1, 1)  # (n_rows, n_out)
         for layer in range(len(self.weights) - 1, 0, -1):
-            delta = work.deltas[layer]  # (n_rows, n_out)
-            below, a = work.deltas[layer - 1], work.activations[layer - 1]  # (n_rows, n_in)
+            a, cache = work.activations[layer - 1], work.caches[layer - 1]  # (n_rows, n_in)
             np.dot(a.T, delta, out=self.weight_gradients[layer])
             np.dot(work.ones, delta, out=self.bias_gradients[layer])
-            np.dot(delta, self.weights[layer].T, out=below)
             if work.dropout:
-                below *= work.dropout[layer - 1]
                 # the derivative wants the activations as they were; dropped ones do not matter
                 a *= 1.0 - self.dropout[layer - 1]
-            self.activation.derivative(below, a, work.caches[layer - 1])
-        delta = work.deltas[0]
+            self.activation.derivative(a, cache)
+            np.dot(delta, self.weights[layer].T, out=a)
+            if cache is not None:
+                a *= cache
+            if work.dropout:
+                a *= work.dropout[layer - 1]
+            delta = a
         if isinstance(X, np.ndarray):
             np.dot(X.T, delta, out=self.weight_gradients[0])
         else:
             self.weight_gradients[0][...] = X.T @ delta
         np.dot(work.ones, delta, out=self.bias_gradients[0])
+
+    def dead_layers(self, X: Array, block: int) -> list[int]:
+        """Return the hidden layers, counted from 1, in which every unit is 0 on every row.
+
+        Only ReLU gives exact zeros. Looks at blocks of rows until every layer has shown life,
+        which is the first block for any healthy network.
+
+        Parameters
+        ----------
+        X : {ndarray, CSR matrix} of shape (n_samples, n_features)
+        block : int
+            Number of rows to look at together.
+
+        Returns
+        -------
+        list of int
+        """
+        silent = set(range(len(self.weights) - 1)) if self.activation.cache == "mask" else set()
+        for rows in _row_blocks(X.shape[0], block):
+            if not silent:
+                break
+            work = self.workspace(rows.stop - rows.start)
+            with np.errstate(all="ignore"):
+                forward(
+                    X[rows],
+                    self.weights,
+                    self.biases,
+                    self.activation,
+                    work.activations,
+                    work.scratches,
+                    work.caches,
+                )
+            silent = {layer for layer in silent if not work.activations[layer].any()}
+        return sorted(layer + 1 for layer in silent)
+
+
+def flatten(weights: Sequence[Array], biases: Sequence[Array], dtype: np.dtype) -> Array:
+    """Return numbers that are kept by layer as one new vector; `layer_views` undoes it."""
+    return np.concatenate([part.reshape(-1) for part in (*weights, *biases)], dtype=dtype)
 
 
 def _row_blocks(n_rows: int, size: int) -> Iterator[slice]:
@@ -328,38 +387,3 @@ def predict_logits(
             part, weights, biases, activation, views, scratches, [None] * len(widths)
         )
     return logits
-
-
-def find_dead_layers(
-    X: Any, weights: Sequence[Array], biases: Sequence[Array], activation: Activation
-) -> list[int]:
-    """Return the hidden layers, counted from 1, in which every unit is 0 on every row.
-
-    Only ReLU gives exact zeros. Looks at blocks of rows until every layer has shown life, which is
-    the first block for any healthy network.
-
-    Parameters
-    ----------
-    X : {ndarray, CSR matrix} of shape (n_samples, n_features)
-    weights, biases : sequence of ndarray
-        Parameters by layer, in the dtype of X.
-    activation : Activation
-        Hidden activation.
-
-    Returns
-    -------
-    list of int
-    """
-    silent = set(range(len(weights) - 1)) if activation.cache == "mask" else set()
-    widths = [bias.size for bias in biases]
-    block = max(1, _PREDICTION_BLOCK // max(widths))
-    for rows in _row_blocks(X.shape[0], block):
-        if not silent:
-            break
-        shapes = [(rows.stop - rows.start, width) for width in widths]
-        outputs = [np.empty(shape, weights[0].dtype) for shape in shapes]
-        scratches = [np.empty(0)] * len(widths)  # ReLU needs none
-        with np.errstate(all="ignore"):
-            forward(X[rows], weights, biases, activation, outputs, scratches, scratches)
-        silent = {layer for layer in silent if not outputs[layer].any()}
-    return sorted(layer + 1 for layer in silent)

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
-from scipy.linalg.blas import get_blas_funcs
 
-from skdnn._linalg import largest_magnitude, norm
+from skdnn._linalg import AddMultiple, largest_magnitude, norm
 from skdnn.loss import log_loss, log_loss_and_gradient, signs_of
 from skdnn.network import Network, predict_logits
 from skdnn.rowspace import FullSpace, RowSpace
@@ -81,7 +80,8 @@ class Objective:
         self.gradient = network.gradient
         self._n_samples = X.shape[0]
         self._network = network
-        self._signs = signs_of(y, network.dtype)
+        # one byte a row: a batch's are copied to the dtype that they are multiplied in
+        self._signs = signs_of(y, np.dtype(np.int8))
         self._sample_weight: Any = None
         total_weight = float(self._n_samples)
         if sample_weight is not None:
@@ -94,8 +94,7 @@ class Objective:
         self._penalty = alpha / total_weight
         self.n_weights = network.n_weights
         self._weights = network.parameters[: self.n_weights]
-        self._weights_gradient = network.gradient[: self.n_weights]
-        self._axpy = get_blas_funcs("axpy", dtype=network.dtype)
+        self._add_weights = AddMultiple(self._weights, network.gradient[: self.n_weights])
 
         self._batch_size = min(batch_size or self._n_samples, self._n_samples)
         self.n_batches = math.ceil(self._n_samples / self._batch_size)
@@ -104,12 +103,13 @@ class Objective:
         self._space = FullSpace(X) if space is None else space
         self._sparse = scipy.sparse.issparse(X)
         self._X = X
+        self._signs_batch = np.empty(self._batch_size, network.dtype)
         if self._shuffle:
             self._allocate_batch()
 
     def _allocate_batch(self) -> None:
         size, dtype = self._batch_size, self._network.dtype
-        self._signs_batch = np.empty(size, dtype)
+        self._signs_bytes = np.empty(size, np.int8)
         self._weight_batch: Any = None if self._sample_weight is None else np.empty(size, dtype)
         if not self._sparse:
             self._X_batch = np.empty((size, self._X.shape[1]), dtype)
@@ -127,18 +127,23 @@ class Objective:
         """Return X, signs and weights of a batch: views, or copies in the batch's arrays."""
         weight = self._sample_weight
         if isinstance(batch, slice):
-            whole = batch.stop - batch.start == self._n_samples
-            X = self._X if whole else self._X[batch]
-            return X, self._signs[batch], weight if weight is None else weight[batch]
-        n_rows = batch.size
-        # mode="clip" spares a buffered copy; the indices are valid by construction
-        signs = self._signs.take(batch, out=self._signs_batch[:n_rows], mode="clip")
-        if weight is not None:
-            weight = weight.take(batch, out=self._weight_batch[:n_rows], mode="clip")
-        if self._sparse:
-            return self._X[batch], signs, weight
-        X = self._X.take(batch, axis=0, out=self._X_batch[:n_rows], mode="clip")
-        return X, signs, weight
+            n_rows = batch.stop - batch.start
+            X = self._X if n_rows == self._n_samples else self._X[batch]
+            signs = self._signs[batch]
+            weight = weight if weight is None else weight[batch]
+        else:
+            n_rows = batch.size
+            # mode="clip" spares a buffered copy; the indices are valid by construction
+            signs = self._signs.take(batch, out=self._signs_bytes[:n_rows], mode="clip")
+            if weight is not None:
+                weight = weight.take(batch, out=self._weight_batch[:n_rows], mode="clip")
+            if self._sparse:
+                X = self._X[batch]
+            else:
+                X = self._X.take(batch, axis=0, out=self._X_batch[:n_rows], mode="clip")
+        signs_batch = self._signs_batch[:n_rows]
+        np.copyto(signs_batch, signs)
+        return X, signs_batch, weight
 
     def value_and_gradient(self, batch: Batch) -> tuple[float, float]:
         """Evaluate a batch at `parameters` and write the gradient to `gradient`.
@@ -164,7 +169,7 @@ class Objective:
         if self._penalty:
             length = norm(self._weights)
             value += 0.5 * self._penalty * length * length  # ** would raise where this is inf
-            self._axpy(self._weights, self._weights_gradient, a=self._penalty)
+            self._add_weights(self._penalty)
         return value, weight
 
     def is_stationary(self, tol: float) -> bool:

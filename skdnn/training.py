@@ -21,12 +21,12 @@ from skdnn._tasks import CallbackTasks
 from skdnn.activations import get_activation
 from skdnn.early_stopping import Monitor, Plateau
 from skdnn.initializers import initialize
-from skdnn.network import Network, find_dead_layers
+from skdnn.network import Network, count_parameters, flatten, layer_views
 from skdnn.objective import HeldOut, Objective
 from skdnn.rowspace import ROW_SPACE_SOLVERS, FullSpace, RowSpace, row_space_pays
 from skdnn.solvers import LBFGS, Adam, GradientDescent, Momentum, Solver, make_schedule
 
-__all__ = ["Outcome", "Rows", "Training", "TrainingState", "Weights", "draw_weights"]
+__all__ = ["Outcome", "Rows", "Training", "TrainingState", "Weights", "draw_parameters"]
 
 Array = np.ndarray
 
@@ -102,19 +102,19 @@ class Outcome:
     dead_layers: list[int]  # hidden layers, counted from 1, that no training row activates
 
 
-def draw_weights(
+def draw_parameters(
     params: Any, layer_sizes: Sequence[int], dtype: np.dtype, random_state: np.random.RandomState
-) -> Weights:
-    """Draw the initial parameters of a network."""
-    coefs = [np.empty(shape, dtype) for shape in pairwise(layer_sizes)]
+) -> Array:
+    """Draw the initial parameters of a network, as one flat vector."""
+    parameters = np.zeros(sum(count_parameters(layer_sizes)), dtype)
     initialize(
-        coefs,
+        layer_views(parameters, layer_sizes)[0],
         random_state,
         rule=params.init,
         scale=params.init_scale,
         distribution=params.init_distribution,
     )
-    return Weights(coefs, [np.zeros(size, dtype) for size in layer_sizes[1:]])
+    return parameters
 
 
 class Training:
@@ -126,8 +126,10 @@ class Training:
         Has the constructor's parameters of `DeepBinaryClassifier` as attributes.
     rows : Rows
         Training rows, in the dtype to train in.
-    start : Weights
-        Where to start, in that dtype; not changed.
+    layer_sizes : sequence of int
+        Sizes from the input to the logit.
+    start : ndarray of shape (n_parameters,)
+        Where to start, as one flat vector in that dtype. Used up.
     state : TrainingState
         Where training stands. Its generator is moved on, nothing else is changed.
     batch_size : int
@@ -149,7 +151,8 @@ class Training:
         self,
         params: Any,
         rows: Rows,
-        start: Weights,
+        layer_sizes: Sequence[int],
+        start: Array,
         state: TrainingState,
         *,
         batch_size: int,
@@ -160,24 +163,30 @@ class Training:
         tasks: CallbackTasks | None = None,
     ) -> None:
         started = time.perf_counter()
-        self._params = params
-        self._start = start
         self._state = state
+        self._batch_size = batch_size
         self._max_iter = 1 if incremental else params.max_iter
         self._solver = solver = _make_solver(params, restart=not incremental)
         goes_on = state.rule == type(solver).__name__
         moments = state.moments if goes_on else {}
+        weights = Weights(*layer_views(start, layer_sizes))
         # Columns that would leave the span of X's rows, or that something outside of it looks at
         others = [moment.coefs[0] for moment in moments.values()]
         if params.alpha > 0 or held_out is not None or tasks is not None:
-            others.append(start.coefs[0])
+            others.append(weights.coefs[0])
         with single_blas_thread(rows.X.shape[0] <= _THREADED_RANK):
             self._space = space = _make_space(
-                params, rows.X, others, start.intercepts[0].size, batch_size, row_space
+                params, rows.X, others, layer_sizes[1], batch_size, row_space
             )
-        self._network = network = _make_network(params, start.entering(space), rows.X.dtype)
+        # what lies outside the space does not move
+        self._origin = None if isinstance(space, FullSpace) else weights.coefs[0]
+        if self._origin is not None:
+            layer_sizes = (space.rows.shape[1], *layer_sizes[1:])
+            start = flatten(*weights.entering(space), start.dtype)
+        self._network = network = _make_network(params, layer_sizes, start)
         if goes_on:
-            flat = {name: network.flatten(*m.entering(space)) for name, m in moments.items()}
+            inside = {name: moment.entering(space) for name, moment in moments.items()}
+            flat = {name: flatten(*moment, start.dtype) for name, moment in inside.items()}
             solver.set_state(state.counters, flat)
         products = [n_in * n_out for n_in, n_out in pairwise(network.layer_sizes)]
         # the products of sparse rows are not BLAS's
@@ -240,7 +249,7 @@ class Training:
             rule=type(solver).__name__,
             counters=counters,
             moments={
-                name: Weights(*network.split(moment)).leaving(self._space)
+                name: Weights(*layer_views(moment, network.layer_sizes)).leaving(self._space)
                 for name, moment in moments.items()
             },
             plateau=self._plateau.get_state(),
@@ -252,15 +261,13 @@ class Training:
             best = monitor.best_parameters
             weights = None if best is None else self._leave(best)
         # of the latest parameters: that is where training could not go on
-        dead = find_dead_layers(
-            self._space.rows, network.weights, network.biases, network.activation
-        )
+        dead = network.dead_layers(self._space.rows, self._batch_size)
         return Outcome(weights, state, monitor, converged, dead)
 
     def _leave(self, parameters: Array) -> Weights:
         """Return a parameter vector by layer, in the coordinates of the features."""
-        layers = Weights(*self._network.split(parameters))
-        return layers.leaving(self._space, self._start.coefs[0])
+        layers = Weights(*layer_views(parameters, self._network.layer_sizes))
+        return layers.leaving(self._space, self._origin)
 
     def _fitted_attributes(self) -> dict[str, Any]:
         """Return what makes a copy of the estimator one that was fitted until now."""
@@ -283,14 +290,13 @@ class Training:
         return validate
 
 
-def _make_network(params: Any, start: Weights, dtype: np.dtype) -> Network:
+def _make_network(params: Any, layer_sizes: Sequence[int], start: Array) -> Network:
     """Return the network at its starting point."""
-    n_hidden = len(start.intercepts) - 1
-    dropout = np.broadcast_to(np.asarray(params.dropout, float), n_hidden).tolist()
+    dropout = np.broadcast_to(np.asarray(params.dropout, float), len(layer_sizes) - 2).tolist()
     activation = get_activation(params.activation, params.negative_slope)
-    network = Network(start.layer_sizes, activation, dtype, dropout if any(dropout) else ())
-    np.copyto(network.parameters, network.flatten(*start))
-    return network
+    return Network(
+        layer_sizes, activation, start.dtype, dropout if any(dropout) else (), parameters=start
+    )
 
 
 def _make_solver(params: Any, *, restart: bool) -> Solver:

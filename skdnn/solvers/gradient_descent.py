@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.linalg.blas import get_blas_funcs
 
+from skdnn._linalg import AddMultiple
 from skdnn.solvers.base import FirstOrderSolver, Objective
 from skdnn.solvers.schedules import Schedule
 
@@ -20,11 +20,10 @@ class GradientDescent(FirstOrderSolver):
 
     def prepare(self, objective: Objective) -> None:
         super().prepare(objective)
-        # axpy adds a multiple in one pass and without a temporary
-        self._axpy = get_blas_funcs("axpy", dtype=objective.parameters.dtype)
+        self._add_gradient = AddMultiple(objective.gradient, objective.parameters)
 
     def step(self, parameters: Array, gradient: Array, rate: float) -> None:
-        self._axpy(gradient, parameters, a=-rate)
+        self._add_gradient(-rate)
 
 
 class Momentum(GradientDescent):
@@ -52,12 +51,17 @@ class Momentum(GradientDescent):
         self.momentum = momentum
         self.nesterov = nesterov
 
-    def step(self, parameters: Array, gradient: Array, rate: float) -> None:
+    def prepare(self, objective: Objective) -> None:
+        super().prepare(objective)
         velocity = self.moments["velocity"]
-        velocity *= self.momentum
-        self._axpy(gradient, velocity, a=-rate)
+        self._accelerate = AddMultiple(objective.gradient, velocity)
+        self._add_velocity = AddMultiple(velocity, objective.parameters)
+
+    def step(self, parameters: Array, gradient: Array, rate: float) -> None:
+        self.moments["velocity"] *= self.momentum
+        self._accelerate(-rate)
         if self.nesterov:
-            self._axpy(velocity, parameters, a=self.momentum)
-            self._axpy(gradient, parameters, a=-rate)
+            self._add_velocity(self.momentum)
+            self._add_gradient(-rate)
         else:
-            self._axpy(velocity, parameters)
+            self._add_velocity(1.0)
