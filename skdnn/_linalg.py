@@ -39,10 +39,12 @@ class AddMultiple:
 
 
 def all_finite(vector: Array) -> bool:
-    """Return whether all entries of a vector are finite, without a temporary in the usual case."""
+    """Return whether all entries of a vector are finite, without a temporary in the usual case.
+
+    To be called where numpy ignores overflow.
+    """
     # A sum of squares is finite only if all entries are; the converse fails where it overflows.
-    with np.errstate(over="ignore", invalid="ignore"):
-        return math.isfinite(np.dot(vector, vector)) or bool(np.isfinite(vector).all())
+    return math.isfinite(np.dot(vector, vector)) or bool(np.isfinite(vector).all())
 
 
 def largest_magnitude(vector: Array) -> float:

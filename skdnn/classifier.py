@@ -80,9 +80,9 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     ----------
     hidden_layer_sizes : array-like of int or int, default=(100,)
         Number of units of each hidden layer. ``()`` is logistic regression.
-    activation : {'relu', 'leaky_relu', 'tanh', 'logistic', 'identity', 'elu', 'silu', 'gelu'}, \
-            default='relu'
-        Activation of the hidden layers.
+    activation : str, default='relu'
+        Activation of the hidden layers: 'relu', 'leaky_relu', 'tanh', 'logistic', 'identity',
+        'elu', 'silu' or 'gelu'.
     solver : {'adam', 'adamw', 'sgd', 'gd', 'lbfgs'}, default='adam'
         - 'adam': adaptive moments on batches [3]_.
         - 'adamw': the same with decoupled weight decay [5]_.
@@ -97,8 +97,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         multiplies the weights by ``1 - learning_rate * alpha``, and the loss has no penalty.
     batch_size : int or 'auto', default='auto'
         Rows of a batch of 'adam' and 'sgd'; 'auto' is ``min(200, n_samples)``.
-    learning_rate : {'constant', 'invscaling', 'adaptive', 'cosine', 'one_cycle'}, \
-            default='constant'
+    learning_rate : str, default='constant'
         Schedule of every solver but 'lbfgs' (MLPClassifier: of 'sgd' alone).
 
         - 'constant': ``learning_rate_init``.
@@ -742,11 +741,11 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             When the logit of a row is NaN, because infinite activations cancel.
         """
         check_is_fitted(self)
-        rows: Any = X
-        if not self._are_plain_rows(X):
-            rows = validate_data(self, X, reset=False, **_DATA)
         activation = get_activation(self.activation, self.negative_slope)
         with np.errstate(all="ignore"):
+            rows: Any = X
+            if not self._are_plain_rows(X):
+                rows = validate_data(self, X, reset=False, **_DATA)
             logits = predict_logits(rows, self.coefs_, self.intercepts_, activation)
             # NaN only if an entry is: squares do not cancel
             sum_of_squares = np.dot(logits, logits)

@@ -172,7 +172,12 @@ class Monitor:
 
     def _score(self) -> float:
         """Score the validation rows, keep the parameters if they are the best; return -score."""
-        validation_loss, score = self._validate()  # type: ignore[misc]
+        try:
+            validation_loss, score = self._validate()  # type: ignore[misc]
+        except KeyboardInterrupt:
+            # the epoch itself is whole: keep it, unscored
+            self.interrupted = True
+            validation_loss = score = math.nan
         self.validation_loss_curve.append(validation_loss)
         self.validation_scores.append(score)
         # the very first epoch counts even if its score is NaN

@@ -172,7 +172,7 @@ class Training:
         weights = Weights(*layer_views(start, layer_sizes))
         # Columns that would leave the span of X's rows, or that something outside of it looks at
         others = [moment.coefs[0] for moment in moments.values()]
-        if params.alpha > 0 or held_out is not None or tasks is not None:
+        if params.alpha > 0 or held_out is not None:
             others.append(weights.coefs[0])
         with single_blas_thread(rows.X.shape[0] <= _THREADED_RANK):
             self._space = space = _make_space(

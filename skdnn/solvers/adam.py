@@ -15,7 +15,7 @@ __all__ = ["Adam"]
 Array = np.ndarray
 
 # Bytes of a block of one of the five vectors that a step touches.
-_BLOCK_BYTES = 2**17
+_BLOCK_BYTES = 2**18
 
 
 class Adam(FirstOrderSolver):
