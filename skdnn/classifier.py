@@ -485,6 +485,8 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         held_out, scorer = None, None
         if not incremental:
             rows, held_out = self._hold_out(rows, validation or {}, state)
+        elif state.watched is not None:
+            state.plateau = {}  # it is of a validation score, and not of these rows' loss
         if held_out is not None and self.scoring != "loss":
             scorer = self._make_scorer(held_out)
         row_space = self.row_space
@@ -497,7 +499,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             context.call_on_fit_task_begin(estimator=self, **data)
             if getattr(self, "_skl_callbacks", None):
                 tasks = CallbackTasks(context, self, data)
-        outcome = Training(
+        training = Training(
             self,
             rows,
             layer_sizes,
@@ -509,17 +511,30 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             row_space=row_space,
             incremental=incremental,
             tasks=tasks,
-        ).run()
-        self._publish(outcome, rows.X.shape[0], continuing)
+        )
+        n_samples = rows.X.shape[0]
+        if tasks is not None:
+            tasks.reconstruct_with(
+                lambda: self._attributes_of(training.snapshot(), n_samples, continuing)
+            )
+        outcome = training.run()
+        self._publish(outcome, n_samples, continuing)
         if not incremental:
             self._warn(outcome)
+        if incremental and state.watched is not None:
+            # the epoch with the best validation score is not this model any more
+            outcome.state.plateau = {}
         if self.warm_start or incremental:
             self._training_state = outcome.state
         else:
             self.__dict__.pop("_training_state", None)
+        interrupted = outcome.monitor.interrupted
         if context is not None:
-            context.call_on_fit_task_end(estimator=self, reconstruction_attributes={}, **data)
-        return outcome.monitor.interrupted
+            try:
+                context.call_on_fit_task_end(estimator=self, reconstruction_attributes={}, **data)
+            except KeyboardInterrupt:
+                interrupted = True  # training is over: keep it
+        return interrupted
 
     def _check_rows(
         self,
@@ -581,10 +596,11 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         # While the data are the same, so are the rows set aside, and scores can be compared
         watched = None
         if self.early_stopping and self.warm_start:
-            name = self.scoring if isinstance(self.scoring, str) else repr(type(self.scoring))
-            watched = joblib.hash((name, held_out or rows))
+            watched = joblib.hash(tuple(held_out or rows))
         if watched != state.watched:
             state.watched, state.held_out, state.plateau = watched, None, {}
+        if self.scoring != state.scoring:
+            state.scoring, state.plateau = self.scoring, {}
         if held_out is not None or not self.early_stopping:
             return rows, held_out
         if state.held_out is None:
@@ -649,7 +665,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
                 f"batch_size={self.batch_size} is more than the {n_samples} training rows: every "
                 "batch is all of them.",
                 UserWarning,
-                stacklevel=2,
+                stacklevel=5,
             )
         return min(int(self.batch_size), n_samples)
 
@@ -661,7 +677,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
                 f"Training ran for max_iter={self.max_iter} epochs and was still improving: raise "
                 "max_iter or learning_rate_init, or set tol=None to run exactly max_iter epochs.",
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=5,
             )
         for layer in outcome.dead_layers:
             n_units = self.intercepts_[layer - 1].size
@@ -671,8 +687,14 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
                 "for all rows and training cannot go on. Lower learning_rate_init, scale the "
                 "features (StandardScaler), or use activation='leaky_relu'.",
                 UserWarning,
-                stacklevel=2,
+                stacklevel=5,
             )
+
+    def _attributes_of(self, outcome: Outcome, n_samples: int, continuing: bool) -> dict[str, Any]:
+        """Return what makes a copy of this estimator one that was fitted as far as that."""
+        model = copy.copy(self)
+        model._publish(outcome, n_samples, continuing)
+        return {name: value for name, value in vars(model).items() if _is_learned(name)}
 
     def _publish(self, outcome: Outcome, n_samples: int, continuing: bool) -> None:
         """Set the fitted attributes; curves and counts go on if training did."""

@@ -34,14 +34,16 @@ class EpochTasks(Protocol):
 
 
 class Plateau:
-    """Counts epochs that do not lower a loss by at least ``tol``.
+    """Counts epochs since a loss last fell by at least ``tol``.
+
+    The fall is measured from where the count began, so that many small steps add up.
 
     Parameters
     ----------
     tol : float or None
-        Smallest decrease that counts as one. None: there is never a plateau.
+        Smallest fall that counts as one. None: there is never a plateau.
     patience : int or inf
-        Number of epochs in a row without such a decrease that make a plateau.
+        Number of epochs in a row without such a fall that make a plateau.
 
     Attributes
     ----------
@@ -53,11 +55,13 @@ class Plateau:
         self.tol = tol
         self.patience = patience
         self.best = math.inf
+        self.reference = math.inf  # loss that the next fall is measured from
         self.n_epochs_without = 0
 
     def update(self, loss: float) -> bool:
         """Count an epoch; return whether it completes a plateau. NaN is no improvement."""
-        if self.tol is None or loss <= self.best - self.tol:
+        if self.tol is None or loss <= self.reference - self.tol:
+            self.reference = loss
             self.n_epochs_without = 0
         else:
             self.n_epochs_without += 1
@@ -70,11 +74,16 @@ class Plateau:
 
     def get_state(self) -> dict[str, Any]:
         """Return what `set_state` needs to go on counting."""
-        return {"best": self.best, "n_epochs_without": self.n_epochs_without}
+        return {
+            "best": self.best,
+            "reference": self.reference,
+            "n_epochs_without": self.n_epochs_without,
+        }
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from what `get_state` returned."""
         self.best = state["best"]
+        self.reference = state["reference"]
         self.n_epochs_without = state["n_epochs_without"]
 
 

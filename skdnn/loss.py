@@ -69,6 +69,7 @@ def log_loss_and_gradient(
     signs: np.ndarray,
     sample_weight: np.ndarray | None,
     gradient_out: np.ndarray,
+    weight_sum: float | None = None,
 ) -> tuple[float, float]:
     """Compute the weighted mean log loss and its gradient by the logits together.
 
@@ -82,24 +83,26 @@ def log_loss_and_gradient(
         Weights of the samples, with a positive sum.
     gradient_out : ndarray of shape (n_samples,)
         Receives the derivative of the mean by each logit.
+    weight_sum : float, default=None
+        What to divide by where the samples are a part of the batch; by default, the sum of their
+        own weights.
 
     Returns
     -------
     loss : float
-        Weighted mean of the samples' losses.
+        Weighted sum of the samples' losses over the weight sum.
     weight_sum : float
-        Sum of the weights; the number of samples without them.
+        By default the sum of the weights; the number of samples without them.
     """
     logits *= signs
     expit(logits, out=gradient_out)
     gradient_out *= signs
     np.negative(logits, out=logits)
     log_expit(logits, out=logits)
-    if sample_weight is None:
-        weight_sum = float(logits.size)
-    else:
-        weight_sum = float(np.add.reduce(sample_weight))
+    if sample_weight is not None:
         gradient_out *= sample_weight
+    if weight_sum is None:
+        weight_sum = float(logits.size if sample_weight is None else np.add.reduce(sample_weight))
     gradient_out *= 1.0 / weight_sum
     return -_weighted_mean(logits, sample_weight, weight_sum), weight_sum
 

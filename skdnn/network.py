@@ -231,6 +231,12 @@ class Network:
         self.weight_gradients, self.bias_gradients = layer_views(self.gradient, self.layer_sizes)
         self._workspaces: list[Workspace] = []
 
+    def replica(self) -> Network:
+        """Return a network on the same parameters, with a gradient and workspaces of its own."""
+        twin = Network(self.layer_sizes, self.activation, self.dtype, parameters=self.parameters)
+        twin.dropout = self.dropout
+        return twin
+
     def workspace(self, n_rows: int) -> Workspace:
         """Return the workspace for a batch of ``n_rows`` rows; made once for each size."""
         for workspace in self._workspaces:

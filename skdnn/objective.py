@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 import scipy.sparse
 
 from skdnn._linalg import AddMultiple, largest_magnitude, norm
+from skdnn._threads import Crew
 from skdnn.loss import log_loss, log_loss_and_gradient, signs_of
 from skdnn.network import Network, predict_logits
 from skdnn.rowspace import FullSpace, RowSpace
@@ -52,6 +54,8 @@ class Objective:
         Draws the orders and the dropout; needed for either.
     space : FullSpace or RowSpace, default=None
         The coordinates that X is in; by default those of the features.
+    crew : Crew, default=None
+        Threads that take a share of every batch each.
 
     Attributes
     ----------
@@ -61,6 +65,10 @@ class Objective:
         Sum of the weights that `value_and_gradient` counts in.
     n_batches, n_weights : int
         Batches of an epoch, and leading parameters that the penalty acts on.
+    part_size : int
+        Rows of a thread's share of a batch.
+    crew : Crew or None
+        The threads.
     """
 
     def __init__(
@@ -75,15 +83,14 @@ class Objective:
         shuffle: bool = True,
         random_state: Any = None,
         space: FullSpace | RowSpace | None = None,
+        crew: Crew | None = None,
     ) -> None:
         self.parameters = network.parameters
         self.gradient = network.gradient
         self._n_samples = X.shape[0]
         self._network = network
-        # one byte a row: a batch's are copied to the dtype that they are multiplied in
-        self._signs = signs_of(y, np.dtype(np.int8))
-        self._sample_weight: Any = None
         total_weight = float(self._n_samples)
+        self._sample_weight: Any = None
         if sample_weight is not None:
             total_weight = float(sample_weight.sum())
             # Only the ratio of the weights matters to the loss: bring them near 1, so that they
@@ -101,18 +108,22 @@ class Objective:
         self._shuffle = shuffle and self._batch_size < self._n_samples
         self._random_state = random_state
         self._space = FullSpace(X) if space is None else space
-        self._sparse = scipy.sparse.issparse(X)
-        self._X = X
-        self._signs_batch = np.empty(self._batch_size, network.dtype)
-        if self._shuffle:
-            self._allocate_batch()
-
-    def _allocate_batch(self) -> None:
-        size, dtype = self._batch_size, self._network.dtype
-        self._signs_bytes = np.empty(size, np.int8)
-        self._weight_batch: Any = None if self._sample_weight is None else np.empty(size, dtype)
-        if not self._sparse:
-            self._X_batch = np.empty((size, self._X.shape[1]), dtype)
+        self.crew: Any = crew
+        n_parts = 1 if crew is None else crew.n_threads
+        self.part_size = math.ceil(self._batch_size / n_parts)
+        # one byte a row: a batch's are copied to the dtype that they are multiplied in
+        signs = signs_of(y, np.dtype(np.int8))
+        self._parts = [
+            _Part(
+                network if k == 0 else network.replica(),
+                X,
+                signs,
+                self._sample_weight,
+                self.part_size,
+                gathers=self._shuffle,
+            )
+            for k in range(n_parts)
+        ]
 
     def batches(self) -> Iterator[Batch]:
         """Draw one epoch's batches."""
@@ -122,28 +133,6 @@ class Objective:
             return (slice(s, min(s + size, n_samples)) for s in starts)
         order = self._random_state.permutation(n_samples)
         return (order[s : s + size] for s in starts)
-
-    def _rows(self, batch: Batch) -> tuple[Any, Array, Array | None]:
-        """Return X, signs and weights of a batch: views, or copies in the batch's arrays."""
-        weight = self._sample_weight
-        if isinstance(batch, slice):
-            n_rows = batch.stop - batch.start
-            X = self._X if n_rows == self._n_samples else self._X[batch]
-            signs = self._signs[batch]
-            weight = weight if weight is None else weight[batch]
-        else:
-            n_rows = batch.size
-            # mode="clip" spares a buffered copy; the indices are valid by construction
-            signs = self._signs.take(batch, out=self._signs_bytes[:n_rows], mode="clip")
-            if weight is not None:
-                weight = weight.take(batch, out=self._weight_batch[:n_rows], mode="clip")
-            if self._sparse:
-                X = self._X[batch]
-            else:
-                X = self._X.take(batch, axis=0, out=self._X_batch[:n_rows], mode="clip")
-        signs_batch = self._signs_batch[:n_rows]
-        np.copyto(signs_batch, signs)
-        return X, signs_batch, weight
 
     def value_and_gradient(self, batch: Batch) -> tuple[float, float]:
         """Evaluate a batch at `parameters` and write the gradient to `gradient`.
@@ -160,17 +149,38 @@ class Objective:
         weight : float
             What the batch counts in the mean over an epoch, out of `weight_sum`.
         """
-        X, signs, sample_weight = self._rows(batch)
-        if self._network.dropout:
-            self._network.draw_dropout(X.shape[0], self._random_state)
-        logits, dlogits = self._network.forward(X)
-        value, weight = log_loss_and_gradient(logits, signs, sample_weight, dlogits)
-        self._network.backward(X)
+        n_rows = batch.stop - batch.start if isinstance(batch, slice) else batch.size
+        if n_rows <= self.part_size:
+            value, weight = self._parts[0].evaluate(batch, self._random_state)
+        else:
+            value, weight = self._evaluate_side_by_side(batch, n_rows)
         if self._penalty:
             length = norm(self._weights)
             value += 0.5 * self._penalty * length * length  # ** would raise where this is inf
             self._add_weights(self._penalty)
         return value, weight
+
+    def _evaluate_side_by_side(self, batch: Batch, n_rows: int) -> tuple[float, float]:
+        """Give each thread its share of the rows, and add the gradients up."""
+        weight = float(n_rows)
+        if self._sample_weight is not None:
+            weight = float(self._sample_weight[batch].sum())
+        starts = range(0, n_rows, self.part_size)
+        parts = self._parts[: len(starts)]
+        tasks = []
+        for part, start in zip(parts, starts, strict=True):
+            stop = min(start + self.part_size, n_rows)
+            if isinstance(batch, slice):
+                share: Batch = slice(batch.start + start, batch.start + stop)
+            else:
+                share = batch[start:stop]
+            # one generator for all: what it draws must not depend on which thread is faster
+            part.draw_dropout(stop - start, self._random_state)
+            tasks.append(partial(part.evaluate, share, None, weight))
+        self.crew.run(tasks)
+        for part in parts[1:]:
+            self.gradient += part.gradient
+        return sum(part.value for part in parts), weight
 
     def is_stationary(self, tol: float) -> bool:
         """Return whether no component of `gradient`, by the features' weights, exceeds ``tol``."""
@@ -187,6 +197,106 @@ class Objective:
     def all_rows(self) -> Batch:
         """Return the batch of all rows."""
         return slice(0, self._n_samples)
+
+
+class _Part:
+    """What one thread computes of a batch, in arrays of its own.
+
+    Parameters
+    ----------
+    network : Network
+        Holds gradient and workspace of the part.
+    X, signs, sample_weight : array of shape (n_samples, ...)
+        All training rows; read only.
+    size : int
+        Largest number of rows of the part.
+    gathers : bool
+        Whether rows come as indices, so that there must be room to copy them to.
+
+    Attributes
+    ----------
+    value : float
+        Result of the latest evaluation.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        X: Any,
+        signs: Array,
+        sample_weight: Any,
+        size: int,
+        *,
+        gathers: bool,
+    ) -> None:
+        self.gradient = network.gradient
+        self.value = 0.0
+        self._network = network
+        self._X = X
+        self._signs = signs
+        self._sample_weight = sample_weight
+        self._signs_batch = np.empty(size, network.dtype)
+        self._sparse = scipy.sparse.issparse(X)
+        if gathers:
+            self._signs_bytes = np.empty(size, np.int8)
+            self._weight_batch: Any = (
+                None if sample_weight is None else np.empty(size, network.dtype)
+            )
+            self._X_batch: Any = (
+                None if self._sparse else np.empty((size, X.shape[1]), network.dtype)
+            )
+
+    def draw_dropout(self, n_rows: int, random_state: Any) -> None:
+        """Draw what the next evaluation leaves out."""
+        if self._network.dropout:
+            self._network.draw_dropout(n_rows, random_state)
+
+    def evaluate(
+        self, rows: Batch, random_state: Any = None, weight_sum: float | None = None
+    ) -> tuple[float, float]:
+        """Write the gradient of some rows' loss; return the loss and the rows' weight.
+
+        Parameters
+        ----------
+        rows : slice or ndarray of int
+            Which rows.
+        random_state : RandomState, default=None
+            Draws the dropout, unless `draw_dropout` was called before.
+        weight_sum : float, default=None
+            Weight of the whole batch that the rows are of.
+        """
+        X, signs, sample_weight = self._rows(rows)
+        if random_state is not None:
+            self.draw_dropout(X.shape[0], random_state)
+        logits, dlogits = self._network.forward(X)
+        self.value, weight = log_loss_and_gradient(
+            logits, signs, sample_weight, dlogits, weight_sum
+        )
+        self._network.backward(X)
+        return self.value, weight
+
+    def _rows(self, rows: Batch) -> tuple[Any, Array, Array | None]:
+        """Return X, signs and weights of some rows: views, or copies in the part's arrays."""
+        X, weight = self._X, self._sample_weight
+        if isinstance(rows, slice):
+            n_rows = rows.stop - rows.start
+            signs = self._signs[rows]
+            weight = weight if weight is None else weight[rows]
+            if n_rows < X.shape[0]:
+                X = X[rows]
+        else:
+            n_rows = rows.size
+            # mode="clip" spares a buffered copy; the indices are valid by construction
+            signs = self._signs.take(rows, out=self._signs_bytes[:n_rows], mode="clip")
+            if weight is not None:
+                weight = weight.take(rows, out=self._weight_batch[:n_rows], mode="clip")
+            if self._sparse:
+                X = X[rows]
+            else:
+                X = X.take(rows, axis=0, out=self._X_batch[:n_rows], mode="clip")
+        signs_batch = self._signs_batch[:n_rows]
+        np.copyto(signs_batch, signs)
+        return X, signs_batch, weight
 
 
 class HeldOut:

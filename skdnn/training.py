@@ -10,14 +10,13 @@ import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse
 
-from skdnn._blas import single_blas_thread
 from skdnn._tasks import CallbackTasks
+from skdnn._threads import Crew, blas_threads, single_blas_thread
 from skdnn.activations import get_activation
 from skdnn.early_stopping import Monitor, Plateau
 from skdnn.initializers import initialize
@@ -30,10 +29,12 @@ __all__ = ["Outcome", "Rows", "Training", "TrainingState", "Weights", "draw_para
 
 Array = np.ndarray
 
-# Multiplications in the largest matrix product of a step, and rows of a QR factorisation, up to
-# which a second BLAS thread costs more than it brings
-_THREADED_PRODUCT = 4_000_000
+# Rows of a QR factorisation up to which a second BLAS thread costs more than it brings
 _THREADED_RANK = 512
+
+# Multiplications of the forward pass, and rows, that make a thread's share of a batch worth it
+_SHARE_PRODUCTS = 4_000_000
+_SHARE_ROWS = 64
 
 
 class Rows(NamedTuple):
@@ -85,6 +86,7 @@ class TrainingState:
     latest: Weights | None = None  # where the fitted parameters are those of an earlier epoch
     watched: str | None = None  # hash of the data that a validation score is of
     held_out: Array | None = None  # rows set aside from them, bool
+    scoring: Any = "loss"  # what the validation score is
 
     def branch(self) -> TrainingState:
         """Return a state that training can move on without a trace in this one."""
@@ -188,10 +190,10 @@ class Training:
             inside = {name: moment.entering(space) for name, moment in moments.items()}
             flat = {name: flatten(*moment, start.dtype) for name, moment in inside.items()}
             solver.set_state(state.counters, flat)
-        products = [n_in * n_out for n_in, n_out in pairwise(network.layer_sizes)]
-        # the products of sparse rows are not BLAS's
-        products = products[scipy.sparse.issparse(rows.X) :]
-        self._is_small = batch_size * max(products, default=0) <= _THREADED_PRODUCT
+        # scipy's sparse products gain nothing from a second thread
+        products = 0 if scipy.sparse.issparse(rows.X) else batch_size * network.n_weights
+        n_shares = min(products // _SHARE_PRODUCTS, batch_size // _SHARE_ROWS, blas_threads())
+        self._crew = Crew(max(1, n_shares))
         self._objective = Objective(
             network,
             space.rows,
@@ -203,9 +205,8 @@ class Training:
             shuffle=params.shuffle,
             random_state=state.random_state,
             space=space,
+            crew=self._crew,
         )
-        if tasks is not None:
-            tasks.reconstruct_with(self._fitted_attributes)
         # lbfgs has a stopping rule of its own, unless validation rows give another
         tol = None if held_out is None and params.solver == "lbfgs" else params.tol
         self._plateau = Plateau(tol, params.n_iter_no_change)
@@ -239,7 +240,8 @@ class Training:
         with (
             np.errstate(all="ignore"),
             monitor.interruptible(),
-            single_blas_thread(self._is_small),
+            single_blas_thread(),
+            self._crew,
         ):
             converged = solver.minimize(self._objective, self._max_iter, monitor)
 
@@ -261,7 +263,7 @@ class Training:
             best = monitor.best_parameters
             weights = None if best is None else self._leave(best)
         # of the latest parameters: that is where training could not go on
-        dead = network.dead_layers(self._space.rows, self._batch_size)
+        dead = network.dead_layers(self._space.rows, self._objective.part_size)
         return Outcome(weights, state, monitor, converged, dead)
 
     def _leave(self, parameters: Array) -> Weights:
@@ -269,10 +271,10 @@ class Training:
         layers = Weights(*layer_views(parameters, self._network.layer_sizes))
         return layers.leaving(self._space, self._origin)
 
-    def _fitted_attributes(self) -> dict[str, Any]:
-        """Return what makes a copy of the estimator one that was fitted until now."""
-        coefs, intercepts = self._leave(self._network.parameters.copy())
-        return {"coefs_": coefs, "intercepts_": intercepts}
+    def snapshot(self) -> Outcome:
+        """Return what training would give back if it ended now, the state left out."""
+        weights = self._leave(self._network.parameters.copy())
+        return Outcome(weights, self._state, self._monitor, converged=False, dead_layers=[])
 
     def _make_validation(
         self, rows: Rows, held_out: Rows, score: Callable[[Weights, Any], float] | None

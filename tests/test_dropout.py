@@ -12,7 +12,7 @@ from skdnn.objective import Objective
 
 FIRST_ORDER_SOLVERS = pytest.mark.parametrize("solver", ["gd", "sgd", "adam", "adamw"])
 N_ROWS = 12
-N_PASSES = 20_000
+N_PASSES = 10_000
 
 
 def make_model(solver="adam", hidden=(20, 10), **parameters):
@@ -82,7 +82,9 @@ def test_mean_of_many_passes_is_the_pass_without_dropout(activation, sizes, drop
     logits = stochastic_logits(network, X)
     exact = predict_logits(X, network.weights, network.biases, network.activation)
     error = logits.std(axis=0, ddof=1) / np.sqrt(N_PASSES)
-    assert (np.abs(logits.mean(axis=0) - exact) < 4.5 * error).all()
+    # rows whose units are all at 0 have no error but that of rounding
+    rounding = 1e-11 * np.abs(exact)
+    assert (np.abs(logits.mean(axis=0) - exact) < 4.5 * error + rounding).all()
 
 
 def test_passes_differ():
@@ -259,7 +261,9 @@ def test_single_rate_is_below_one(dropout, data):
         make_model(dropout=dropout).fit(*data)
 
 
-@pytest.mark.parametrize("dropout", [(0.1, 1.0), (-0.1, 0.1), (0.1, np.nan), [[0.1], [0.1]]], ids=str)
+@pytest.mark.parametrize(
+    "dropout", [(0.1, 1.0), (-0.1, 0.1), (0.1, np.nan), [[0.1], [0.1]]], ids=str
+)
 def test_every_rate_is_below_one(dropout, data):
     with pytest.raises(ValueError, match=r"dropout rates must be in \[0, 1\)"):
         make_model(dropout=dropout).fit(*data)

@@ -33,6 +33,7 @@ class Function:
         self.parameters = np.array(start, dtype=float)
         self.gradient = np.empty_like(self.parameters)
         self.n_weights = self.parameters.size
+        self.crew = None
 
     def all_rows(self):
         return None

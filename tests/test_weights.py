@@ -214,7 +214,7 @@ def test_validation_loss_counts_class_weights(data):
 
 @ALL_SOLVERS
 def test_label_that_y_does_not_have_is_named(solver, data):
-    with pytest.raises(ValueError, match=r"class_weight names \['2'\]"):
+    with pytest.raises(ValueError, match=r"class_weight names \[2\]"):
         make_model(solver, class_weight={0: 1.0, 2: 1.0}).fit(*data)
 
 

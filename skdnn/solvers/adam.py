@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,10 @@ __all__ = ["Adam"]
 
 Array = np.ndarray
 
-# Bytes of a block of one of the five vectors that a step touches.
+# Bytes of a block of one of the five vectors that a step touches, and the number of blocks from
+# which threads share them.
 _BLOCK_BYTES = 2**18
+_SHARED_BLOCKS = 4
 
 
 class Adam(FirstOrderSolver):
@@ -60,15 +63,26 @@ class Adam(FirstOrderSolver):
         parameters = objective.parameters
         self._weights = parameters[: objective.n_weights]
         dtype = parameters.dtype
-        self._block = min(parameters.size, _BLOCK_BYTES // dtype.itemsize)
-        self._scratch = np.empty(self._block, dtype)
         # An epsilon that the dtype cannot hold would divide 0 by 0 where a unit is dead.
         self._root_epsilon = max(
             self.epsilon / math.sqrt(1.0 - self.beta_2), float(np.finfo(dtype).tiny)
         )
+        vectors = (parameters, objective.gradient, *(self.moments[n] for n in self.moment_names))
+        size = _BLOCK_BYTES // dtype.itemsize
+        blocks = [
+            tuple(vector[start : start + size] for vector in vectors)
+            for start in range(0, parameters.size, size)
+        ]
+        self._crew = objective.crew
+        n_shares = 1
+        if self._crew is not None and len(blocks) >= _SHARED_BLOCKS:
+            n_shares = self._crew.n_threads
+        self._shares = [
+            (blocks[k::n_shares], np.empty(min(size, parameters.size), dtype))
+            for k in range(n_shares)
+        ]
 
     def step(self, parameters: Array, gradient: Array, rate: float) -> None:
-        first, second = (self.moments[name] for name in self.moment_names)
         t = self.n_steps
         if self.weight_decay:
             self._weights *= 1.0 - rate * self.weight_decay
@@ -77,10 +91,15 @@ class Adam(FirstOrderSolver):
             / (1.0 - self.beta_1**t)
             * math.sqrt((1.0 - self.beta_2**t) / (1.0 - self.beta_2))
         )
-        for start in range(0, parameters.size, self._block):
-            block = slice(start, start + self._block)
-            g, m, v = gradient[block], first[block], second[block]
-            s = self._scratch[: g.size]
+        if len(self._shares) == 1:
+            self._update(*self._shares[0], rate)
+        else:
+            self._crew.run([partial(self._update, *share, rate) for share in self._shares])
+
+    def _update(self, blocks: list[tuple[Array, ...]], scratch: Array, rate: float) -> None:
+        """Update some blocks of the vectors, in place."""
+        for p, g, m, v in blocks:
+            s = scratch[: g.size]
             m *= self.beta_1
             m += g
             v *= self.beta_2
@@ -90,4 +109,4 @@ class Adam(FirstOrderSolver):
             s += self._root_epsilon
             np.divide(m, s, out=s)
             s *= rate
-            parameters[block] -= s
+            p -= s

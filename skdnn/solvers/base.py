@@ -28,6 +28,7 @@ class Objective(Protocol):
     weight_sum: float
     n_batches: int  # of an epoch
     n_weights: int  # leading parameters that a penalty acts on
+    crew: Any  # threads to share work among, or None
 
     def batches(self) -> Iterable[Any]:
         """Draw the batches of an epoch."""

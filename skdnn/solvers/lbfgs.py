@@ -90,7 +90,7 @@ class LBFGS(Solver):
             f"lbfgs stopped before it converged: {advice}; or scale the features "
             "(StandardScaler), or raise tol (tol=None runs max_iter iterations and does not warn).",
             ConvergenceWarning,
-            stacklevel=2,
+            stacklevel=7,
         )
 
 

@@ -1,0 +1,116 @@
+"""Threads: one for BLAS, and a crew that shares a batch's rows instead.
+
+BLAS threads meet in every matrix product, a dozen times a step, and wait for each other at each.
+Threads that take a share of the rows each through the whole network meet once a step; numpy lets
+go of the interpreter's lock in products and element-wise functions, so that they run side by side.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, Self
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+__all__ = ["Crew", "blas_threads", "single_blas_thread"]
+
+# The number of BLAS threads belongs to the whole process: the first to enter lowers it, the last
+# to leave restores it, whatever threads train in between.
+_lock = threading.Lock()
+_entered = 0
+_limiter: Any = None
+_allowed = 1
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController().select(user_api="blas")
+
+
+def _current_threads() -> int:
+    return max((library.num_threads for library in _controller().lib_controllers), default=1)
+
+
+def blas_threads() -> int:
+    """Return the number of threads that BLAS may use, outside of `single_blas_thread`."""
+    with _lock:
+        return _allowed if _entered else _current_threads()
+
+
+@contextmanager
+def single_blas_thread(wanted: bool = True) -> Iterator[None]:
+    """Keep BLAS to one thread inside the context, or leave it alone.
+
+    Parameters
+    ----------
+    wanted : bool, default=True
+        Whether to keep to one thread.
+    """
+    global _entered, _limiter, _allowed
+    if not wanted:
+        yield
+        return
+    with _lock:
+        if _entered == 0:
+            _allowed = _current_threads()
+            _limiter = _controller().limit(limits=1)
+        _entered += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _entered -= 1
+            if _entered == 0:
+                _limiter.restore_original_limits()
+
+
+class Crew:
+    """Threads that wait for work, for as long as a context lasts.
+
+    Parameters
+    ----------
+    n_threads : int
+        How many, the calling one counted.
+    """
+
+    def __init__(self, n_threads: int) -> None:
+        self.n_threads = n_threads
+        self._orders: list[queue.SimpleQueue] = [queue.SimpleQueue() for _ in range(n_threads - 1)]
+        self._reports: queue.SimpleQueue = queue.SimpleQueue()
+
+    def __enter__(self) -> Self:
+        for orders in self._orders:
+            threading.Thread(target=self._work, args=(orders,), daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for orders in self._orders:
+            orders.put(None)
+
+    def _work(self, orders: queue.SimpleQueue) -> None:
+        with np.errstate(all="ignore"):
+            while (task := orders.get()) is not None:
+                try:
+                    task()
+                except BaseException as error:
+                    self._reports.put(error)
+                else:
+                    self._reports.put(None)
+
+    def run(self, tasks: Sequence[Callable[[], object]]) -> None:
+        """Run at most as many tasks as there are threads side by side; raise what one raised."""
+        for orders, task in zip(self._orders, tasks[1:], strict=False):
+            orders.put(task)
+        try:
+            tasks[0]()
+        finally:
+            # wait in any case: the others work in arrays that the caller goes on with
+            errors = [self._reports.get() for _ in tasks[1:]]
+        for error in errors:
+            if error is not None:
+                raise error
