@@ -103,7 +103,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         - 'constant': ``learning_rate_init``.
         - 'invscaling': ``learning_rate_init / step ** power_t`` in every step, counted from 1.
           MLPClassifier counts rows instead of steps, and changes the rate once an epoch.
-        - 'adaptive': divided by 5 whenever ``n_iter_no_change`` epochs in a row bring less than
+        - 'adaptive': divided by 5 whenever ``n_iter_no_change`` epochs together gain less than
           ``tol``; training stops at a plateau at a rate of 1e-6 or less.
         - 'cosine': half a cosine from ``learning_rate_init`` down to almost 0 over ``max_iter``
           epochs, changing at every step [6]_.
@@ -121,11 +121,11 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     random_state : int, RandomState instance or None, default=None
         Generator of the initial weights, then of the validation split, then of the row orders.
     tol : float or None, default=1e-4
-        An epoch counts as an improvement if the watched loss falls by at least ``tol`` below its
-        best (or the score rises); ``n_iter_no_change`` epochs in a row without one end training.
-        For 'lbfgs', training ends when no component of the gradient exceeds it, or when an
-        iteration gains nothing but rounding. None: run exactly ``max_iter`` epochs and warn of
-        nothing; 'lbfgs' ends before if there is no descent left.
+        Training ends when ``n_iter_no_change`` epochs together lower the watched loss (or raise the
+        score) by less than ``tol``. (MLPClassifier: when each of them gains less, so that it stops
+        slow progress.) For 'lbfgs', training ends when no component of the gradient exceeds it, or
+        when an iteration gains nothing but rounding. None: run exactly ``max_iter`` epochs and
+        warn of nothing; 'lbfgs' ends before if there is no descent left.
     verbose : bool or int, default=False
         Print a line every epoch (True), or every ``verbose``-th.
     warm_start : bool, default=False
@@ -149,8 +149,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     epsilon : float, default=1e-8
         Added to the root of the second moment.
     n_iter_no_change : int or inf, default=10
-        Epochs without improvement that make a plateau. Exactly so many; MLPClassifier waits for
-        one more.
+        Epochs that ``tol`` is about. Exactly so many; MLPClassifier waits for one more.
     max_fun : int, default=15000
         Largest number of evaluations of 'lbfgs'.
     init : {'he', 'xavier', 'lecun', 'normal'}, default='he'
