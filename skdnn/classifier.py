@@ -12,47 +12,30 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, Self
 
-import joblib
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import log_expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import check_scoring
 from sklearn.neural_network import MLPClassifier
-from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skdnn._linalg import all_finite
 from skdnn._mlp import as_mlp_classifier
-from skdnn._parameters import (
-    CONSTRAINTS,
-    check_dropout,
-    check_hidden_layer_sizes,
-    fit_context,
-)
-from skdnn._targets import (
-    apply_class_weight,
-    check_classes,
-    check_sample_weight,
-    encode_labels,
-    held_out_rows,
-)
+from skdnn._parameters import CONSTRAINTS, check_dropout, check_hidden_layer_sizes, fit_context
 from skdnn._tasks import CallbackTasks
 from skdnn.activations import get_activation
 from skdnn.loss import probability
-from skdnn.network import flatten, predict_logits
+from skdnn.network import predict_logits
+from skdnn.preparation import DATA, Preparation
 from skdnn.solvers import DivergenceError
-from skdnn.training import Outcome, Rows, Training, TrainingState, Weights, draw_parameters
+from skdnn.training import Outcome, Training
 
 __all__ = ["DeepBinaryClassifier"]
 
 Array = np.ndarray
-
-# How rows are validated wherever they come in
-_DATA: dict[str, Any] = {"accept_sparse": "csr", "dtype": (np.float64, np.float32), "order": "C"}
 
 
 def _is_incremental(estimator: DeepBinaryClassifier) -> bool:
@@ -472,27 +455,17 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         """Validate, train, and set the fitted attributes; return whether the user interrupted."""
         hidden = check_hidden_layer_sizes(self.hidden_layer_sizes)
         check_dropout(self.dropout, len(hidden), self.solver)
-        continuing = self.__sklearn_is_fitted__() and (incremental or self.warm_start)
-        data = {"X": X, "y": y, "metadata": None}
-        if sample_weight is not None:
-            data["metadata"] = {"sample_weight": sample_weight}
-        rows = self._check_rows(X, y, sample_weight, classes, continuing, incremental)
-        state = self._make_state(continuing)
+        preparation = Preparation(self, incremental=incremental)
+        rows = preparation.check_rows(X, y, sample_weight, classes)
+        state = preparation.make_state()
         layer_sizes = (rows.X.shape[1], *hidden, 1)
-        start = self._make_start(rows.X.dtype, layer_sizes, state, continuing)
-        rows = rows.astype(start.dtype)
-        held_out, scorer = None, None
-        if not incremental:
-            rows, held_out = self._hold_out(rows, validation or {}, state)
-        elif state.watched is not None:
-            state.plateau = {}  # it is of a validation score, and not of these rows' loss
-        if held_out is not None and self.scoring != "loss":
-            scorer = self._make_scorer(held_out)
-        row_space = self.row_space
-        if row_space == "auto" and (incremental or (scorer is not None and callable(self.scoring))):
-            # One call of many would not repay it; a user's function may look at the features
-            row_space = False
-        tasks, context = None, None
+        start = preparation.make_start(rows.X.dtype, layer_sizes, state)
+        rows, held_out = preparation.hold_out(rows.astype(start.dtype), validation or {}, state)
+        n_samples = rows.X.shape[0]
+        scorer = preparation.make_scorer(held_out)
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        data = {"X": X, "y": y, "metadata": metadata}
+        context, tasks = None, None
         if not incremental:
             context = self._init_callback_context(max_subtasks=self.max_iter)
             context.call_on_fit_task_begin(estimator=self, **data)
@@ -504,169 +477,30 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             layer_sizes,
             start,
             state,
-            batch_size=self._check_batch_size(rows.X.shape[0], incremental),
+            batch_size=preparation.check_batch_size(n_samples),
             held_out=held_out,
             score=scorer,
-            row_space=row_space,
             incremental=incremental,
             tasks=tasks,
         )
-        n_samples = rows.X.shape[0]
         if tasks is not None:
             tasks.reconstruct_with(
-                lambda: self._attributes_of(training.snapshot(), n_samples, continuing)
+                lambda: self._attributes_of(training.snapshot(), n_samples, preparation.continuing)
             )
         outcome = training.run()
-        self._publish(outcome, n_samples, continuing)
-        if not incremental:
-            self._warn(outcome)
-        if incremental and state.watched is not None:
-            # the epoch with the best validation score is not this model any more
-            outcome.state.plateau = {}
+        self._publish(outcome, n_samples, preparation.continuing)
         if self.warm_start or incremental:
             self._training_state = outcome.state
         else:
             self.__dict__.pop("_training_state", None)
         interrupted = outcome.monitor.interrupted
         if context is not None:
+            self._warn(outcome)
             try:
                 context.call_on_fit_task_end(estimator=self, reconstruction_attributes={}, **data)
             except KeyboardInterrupt:
                 interrupted = True  # training is over: keep it
         return interrupted
-
-    def _check_rows(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any,
-        classes: ArrayLike | None,
-        continuing: bool,
-        incremental: bool,
-    ) -> Rows:
-        """Validate the data and return the rows of positive weight."""
-        X, y = validate_data(self, X, y, reset=not continuing, **_DATA)
-        known = self.classes_ if continuing else None
-        if incremental and (known is None or classes is not None):
-            given = check_classes(classes)
-            if known is not None and not np.array_equal(given, known):
-                raise ValueError(
-                    f"classes={classes!r} is not the same as in the call before: {known}."
-                )
-            known = given
-        self.classes_, positive = encode_labels(y, known, need_both=not incremental)
-        rows = self._weigh(X, positive, check_sample_weight(sample_weight, X.shape[0]))
-        if not incremental and rows.positive.all() == rows.positive.any():
-            raise ValueError(
-                f"{type(self).__name__} needs samples of 2 classes, but all rows with a positive "
-                f"weight are of one class: {self.classes_[int(rows.positive[0])]}."
-            )
-        return rows
-
-    def _weigh(self, X: Any, positive: Array, weight: Array | None) -> Rows:
-        """Apply the class weights, and leave out what has no weight."""
-        if weight is not None and not weight.all():
-            X, positive, weight = Rows(X, positive, weight).select(weight > 0)
-        weight = apply_class_weight(self.class_weight, self.classes_, positive, weight)
-        rows = Rows(X, positive, weight)
-        if weight is None or weight.all():
-            return rows
-        if not weight.any():
-            raise ValueError("class_weight leaves no row a positive weight: all are zero.")
-        return rows.select(weight > 0)
-
-    def _hold_out(
-        self, rows: Rows, validation: dict[str, Any], state: TrainingState
-    ) -> tuple[Rows, Rows | None]:
-        """Return the rows to train and those to validate on: given, or set aside."""
-        X_val, y_val = validation.get("X_val"), validation.get("y_val")
-        if (X_val is None) != (y_val is None):
-            raise ValueError("X_val and y_val go together: got one of them without the other.")
-        if X_val is None and validation.get("sample_weight_val") is not None:
-            raise ValueError("sample_weight_val weighs the rows of X_val, but X_val is missing.")
-        if X_val is not None and not self.early_stopping:
-            raise ValueError("X_val and y_val are for early_stopping=True, which is False here.")
-        held_out = None
-        if X_val is not None:
-            X_val, y_val = validate_data(self, X_val, y_val, reset=False, **_DATA)
-            positive = encode_labels(y_val, self.classes_, need_both=False, name="y_val")[1]
-            weight = check_sample_weight(validation["sample_weight_val"], X_val.shape[0])
-            held_out = self._weigh(X_val, positive, weight).astype(rows.X.dtype)
-        # While the data are the same, so are the rows set aside, and scores can be compared
-        watched = None
-        if self.early_stopping and self.warm_start:
-            watched = joblib.hash(tuple(held_out or rows))
-        if watched != state.watched:
-            state.watched, state.held_out, state.plateau = watched, None, {}
-        if self.scoring != state.scoring:
-            state.scoring, state.plateau = self.scoring, {}
-        if held_out is not None or not self.early_stopping:
-            return rows, held_out
-        if state.held_out is None:
-            state.held_out = held_out_rows(
-                rows.positive, self.validation_fraction, state.random_state
-            )
-        return rows.select(~state.held_out), rows.select(state.held_out)
-
-    def _make_scorer(self, held_out: Rows) -> Callable[[Weights, Any], float]:
-        """Return the function that scores parameters on the validation rows."""
-        scorer = check_scoring(self, self.scoring)
-        labels = self.classes_[held_out.positive.astype(np.intp)]
-        weight = {} if held_out.weight is None else {"sample_weight": held_out.weight}
-        model = copy.copy(self)
-        model.__dict__.pop("feature_names_in_", None)
-
-        def score(weights: Weights, X: Any) -> float:
-            model.coefs_, model.intercepts_ = weights
-            model.n_features_in_ = X.shape[1]
-            return float(scorer(model, X, labels, **weight))
-
-        return score
-
-    def _make_state(self, continuing: bool) -> TrainingState:
-        """Return where training stands, to be moved on by this call alone."""
-        state = getattr(self, "_training_state", None)
-        if continuing and state is not None:
-            return state.branch()
-        random_state = check_random_state(self.random_state)
-        if self.random_state is None:
-            # numpy's global generator is not ours to keep
-            random_state = np.random.RandomState(random_state.randint(2**31))
-        return TrainingState(random_state)
-
-    def _make_start(
-        self,
-        dtype: np.dtype,
-        layer_sizes: tuple[int, ...],
-        state: TrainingState,
-        continuing: bool,
-    ) -> Array:
-        """Return the parameters to start from: freshly drawn, or as training left them."""
-        if not continuing:
-            return draw_parameters(self, layer_sizes, dtype, state.random_state)
-        latest = state.latest or Weights(self.coefs_, self.intercepts_)
-        if latest.layer_sizes != layer_sizes:
-            raise ValueError(
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r} cannot go on from a network with "
-                f"hidden layers {latest.layer_sizes[1:-1]}: keep it, or train anew "
-                "(warm_start=False)."
-            )
-        return flatten(*latest, np.result_type(dtype, latest.coefs[0].dtype))
-
-    def _check_batch_size(self, n_samples: int, incremental: bool) -> int:
-        """Return the number of rows of a batch."""
-        if self.solver in ("gd", "lbfgs"):
-            return n_samples
-        if self.batch_size == "auto":
-            return min(200, n_samples)
-        if self.batch_size > n_samples and not incremental:
-            warnings.warn(
-                f"batch_size={self.batch_size} is more than the {n_samples} training rows: every "
-                "batch is all of them.",
-                UserWarning,
-                stacklevel=5,
-            )
-        return min(int(self.batch_size), n_samples)
 
     def _warn(self, outcome: Outcome) -> None:
         """Tell the user of training that ended too early, or in a dead network."""
@@ -766,7 +600,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         with np.errstate(all="ignore"):
             rows: Any = X
             if not self._are_plain_rows(X):
-                rows = validate_data(self, X, reset=False, **_DATA)
+                rows = validate_data(self, X, reset=False, **DATA)
             logits = predict_logits(rows, self.coefs_, self.intercepts_, activation)
             # NaN only if an entry is: squares do not cancel
             sum_of_squares = np.dot(logits, logits)
@@ -787,7 +621,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         return (
             type(X) is np.ndarray
             and X.ndim == 2
-            and X.dtype in _DATA["dtype"]
+            and X.dtype in DATA["dtype"]
             and X.flags.c_contiguous
             and X.shape[0] > 0
             and X.shape[1] == self.n_features_in_

@@ -141,8 +141,6 @@ class Training:
     score : callable, default=None
         Scores parameters on the validation rows, which it is given in the coordinates that the
         parameters are in; higher is better. By default, minus the log loss.
-    row_space : bool or "auto", default=False
-        Whether to train in the row space of X, which "auto" decides by cost.
     incremental : bool, default=False
         Whether the call is one epoch of many, under one schedule.
     tasks : CallbackTasks, default=None
@@ -160,7 +158,6 @@ class Training:
         batch_size: int,
         held_out: Rows | None = None,
         score: Callable[[Weights, Any], float] | None = None,
-        row_space: bool | str = False,
         incremental: bool = False,
         tasks: CallbackTasks | None = None,
     ) -> None:
@@ -178,7 +175,7 @@ class Training:
             others.append(weights.coefs[0])
         with single_blas_thread(rows.X.shape[0] <= _THREADED_RANK):
             self._space = space = _make_space(
-                params, rows.X, others, layer_sizes[1], batch_size, row_space
+                params, rows.X, others, layer_sizes[1], batch_size, incremental
             )
         # what lies outside the space does not move
         self._origin = None if isinstance(space, FullSpace) else weights.coefs[0]
@@ -334,18 +331,14 @@ def _make_space(
     others: list[Array],
     n_units: int,
     batch_size: int,
-    row_space: bool | str,
+    incremental: bool,
 ) -> FullSpace | RowSpace:
     """Return the coordinates to train in."""
     possible = params.solver in ROW_SPACE_SOLVERS and not scipy.sparse.issparse(X)
-    if row_space is True and not possible:
-        what = "sparse X" if params.solver in ROW_SPACE_SOLVERS else f"solver={params.solver!r}"
-        raise ValueError(
-            f"row_space=True cannot serve {what}: it takes dense X and the solvers "
-            f"{', '.join(ROW_SPACE_SOLVERS)}."
-        )
-    if row_space == "auto":
-        row_space = possible and row_space_pays(
+    if params.row_space == "auto":
+        # One call of many would not repay it, and a user's own function may look at the features
+        wanted = possible and not incremental and not callable(params.scoring)
+        wanted = wanted and row_space_pays(
             X.shape[0],
             X.shape[1],
             n_units,
@@ -355,7 +348,15 @@ def _make_space(
             batch_size=batch_size,
             itemsize=X.dtype.itemsize,
         )
-    if row_space:
+    else:
+        wanted = params.row_space
+    if wanted and not possible:
+        what = "sparse X" if params.solver in ROW_SPACE_SOLVERS else f"solver={params.solver!r}"
+        raise ValueError(
+            f"row_space=True cannot serve {what}: it takes dense X and the solvers "
+            f"{', '.join(ROW_SPACE_SOLVERS)}."
+        )
+    if wanted:
         space = RowSpace(X, others)
         # features near the end of the dtype's range may overflow in it, and only in it
         if np.isfinite(space.rows).all():
