@@ -22,6 +22,7 @@ LONGEST_TEXT = 60_000
 # What is not JSON text
 PLAIN = ("format_version", "kind", "skdnn_version")
 _DEEPEST_GROUP = 16
+_MOST_ATTRIBUTES = 1_000  # of an object: finding them takes time that grows with their square
 DTYPES = [np.dtype("?")] + [
     np.dtype(kind + size).newbyteorder("<")
     for kind, sizes in {"i": "1248", "u": "1248", "f": "248"}.items()
@@ -83,7 +84,12 @@ class HDF5Reader:
         self._seen.add(info.addr)
 
     def _read_attributes(self, owner: Any, path: str) -> None:
-        for i in range(h5a.get_num_attrs(owner)):
+        n_attributes = h5a.get_num_attrs(owner)
+        if n_attributes > _MOST_ATTRIBUTES:
+            raise ValueError(
+                f"{path or '/'!r} has {n_attributes} attributes; {_MOST_ATTRIBUTES} are allowed."
+            )
+        for i in range(n_attributes):
             attribute = h5a.open(owner, index=i)
             name = attribute.name.decode()
             full = f"{path}/{name}" if path else name

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from skdnn._exact_json import decode, encode
+from skdnn.early_stopping import Plateau
 from skdnn.solvers import LBFGS, Adam, FirstOrderSolver, GradientDescent, Momentum
 from skdnn.training import TrainingState, Weights
 
@@ -58,7 +59,7 @@ def pack_state(state: TrainingState, prefix: str) -> tuple[dict[str, Any], dict[
     Raises
     ------
     ValueError
-        When its generator is not the Mersenne Twister.
+        When its generator is not the Mersenne Twister, or its scoring has no name.
     """
     generator = state.random_state.get_state(legacy=False)
     if generator["bit_generator"] != "MT19937":
@@ -66,11 +67,17 @@ def pack_state(state: TrainingState, prefix: str) -> tuple[dict[str, Any], dict[
             f"random_state drew from {generator['bit_generator']}, which cannot be stored: only "
             "MT19937 can."
         )
+    if type(state.scoring) is not str:
+        raise ValueError(
+            f"the scoring that training went by, {str(state.scoring)[:100]}, cannot be stored: set "
+            "scoring to a name before fit, or save the model with joblib."
+        )
     attributes = {
         "rule": state.rule,
         "counters": state.counters,
         "plateau": {name: encode(value) for name, value in state.plateau.items()},
         "watched": state.watched,
+        "scoring": state.scoring,
         "generator/name": "MT19937",
         "generator/position": int(generator["state"]["pos"]),
         "generator/has_gauss": int(generator["has_gauss"]),
@@ -108,9 +115,9 @@ def unpack_state(
     steps = issubclass(_RULES[rule], FirstOrderSolver)
     counters = attributes[f"{prefix}/counters"]
     _check_counts(counters, ("n_steps", "n_plateaus") if steps else (), f"{prefix}/counters")
-    watched = attributes[f"{prefix}/watched"]
-    if not (watched is None or isinstance(watched, str)):
-        raise ValueError(f"attribute '{prefix}/watched' must be text or null.")
+    watched, scoring = attributes[f"{prefix}/watched"], attributes[f"{prefix}/scoring"]
+    if not isinstance(watched, str | None) or not isinstance(scoring, str):
+        raise ValueError(f"attributes '{prefix}/watched', '{prefix}/scoring' must be texts.")
     held_out = arrays.get(f"{prefix}/held_out")
     if held_out is not None and (held_out.dtype != np.bool_ or held_out.ndim != 1):
         raise ValueError(f"'{prefix}/held_out' must be one row of booleans.")
@@ -129,6 +136,7 @@ def unpack_state(
         latest,
         watched,
         held_out,
+        scoring,
     )
 
 
@@ -144,12 +152,9 @@ def _check_counts(counts: Any, names: Sequence[str], path: str) -> None:
 def _unpack_plateau(packed: Any, path: str) -> dict[str, Any]:
     """Return the state of the stopping rule; empty where there is none yet."""
     plateau = {name: decode(value) for name, value in packed.items()}
-    if plateau:
-        best = plateau.pop("best")
-        _check_counts(plateau, ("n_epochs_without",), path)
-        if type(best) is not float or np.isnan(best):
-            raise ValueError(f"attribute {path!r} must have a number as 'best'.")
-        plateau = {"best": best, **plateau}
+    allowed = {name: type(value) for name, value in Plateau(None, 1).get_state().items()}
+    if plateau and {name: type(value) for name, value in plateau.items()} != allowed:
+        raise ValueError(f"attribute {path!r} must have one number for each of {list(allowed)}.")
     return plateau
 
 

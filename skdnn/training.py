@@ -197,7 +197,7 @@ class Training:
             rows.positive,
             rows.weight,
             # adamw decays the weights by itself
-            alpha=0.0 if params.solver == "adamw" else params.alpha,
+            alpha=0.0 if params.solver == "adamw" else float(params.alpha),
             batch_size=batch_size,
             shuffle=params.shuffle,
             random_state=state.random_state,
@@ -309,7 +309,7 @@ def _make_solver(params: Any, *, restart: bool) -> Solver:
         "horizon": params.max_iter,
         "warmup": float(params.warmup),
         "restart": restart,
-        "max_grad_norm": params.max_grad_norm,
+        "max_grad_norm": None if params.max_grad_norm is None else float(params.max_grad_norm),
     }
     if params.solver in ("adam", "adamw"):
         return Adam(

@@ -1,0 +1,130 @@
+"""``python -m skdnn info FILE``: what a model, checkpoint or data file holds."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from skdnn._container import Contents, open_container
+from skdnn.classifier import DeepBinaryClassifier
+from skdnn.persistence import ModelFileError, model_of
+
+__all__ = ["main"]
+
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_LONGEST_LIST = 5
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str, default=None
+        What follows ``python -m skdnn``; taken from the command line by default.
+
+    Returns
+    -------
+    int
+        0, or 1 when the file cannot be read. Wrong arguments exit with 2.
+    """
+    parser = argparse.ArgumentParser(prog="python -m skdnn", description="Tools for skdnn's files.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    info = commands.add_parser(
+        "info", help="print what a file holds", description="Print what a file holds."
+    )
+    info.add_argument("file", metavar="FILE", help="a model, a checkpoint, or any HDF5 file")
+    path = parser.parse_args(arguments).file
+    try:
+        # all of it first, so that a file that cannot be read prints nothing but the error
+        print("\n".join([*map(_printable, _describe(path))]))
+    except (OSError, ModelFileError) as error:
+        print(f"skdnn: error: {_printable(' '.join(str(error).split()))}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _describe(path: str) -> Iterator[str]:
+    with Path(path).open("rb") as file:
+        is_data = file.read(len(_HDF5_SIGNATURE)) == _HDF5_SIGNATURE
+    if is_data:
+        return _describe_data(path)
+    contents = open_container(path)
+    head = f"{path}: {contents.kind}, written by skdnn {contents.skdnn_version}"
+    if contents.kind == "model":
+        return chain([head], _describe_model(model_of(contents, path)))
+    return chain([head], _describe_contents(contents))
+
+
+def _describe_model(model: DeepBinaryClassifier) -> Iterator[str]:
+    defaults = DeepBinaryClassifier().get_params()
+    changed = {k: v for k, v in model.get_params().items() if repr(v) != repr(defaults[k])}
+    yield "parameters (the rest are defaults):"
+    yield from (f"  {name} = {value!r}" for name, value in changed.items())
+    activations = [model.activation] * (model.n_layers_ - 2) + [model.out_activation_]
+    dtype = model.coefs_[0].dtype
+    yield f"layers ({model.n_parameters_:,} numbers, {dtype}):"
+    for i, (weights, activation) in enumerate(zip(model.coefs_, activations, strict=True), 1):
+        n_in, n_out = weights.shape
+        yield f"  {i}: {n_in} -> {n_out}, {activation}"
+    yield f"classes: {model.classes_.tolist()} ({model.classes_.dtype})"
+    names = getattr(model, "feature_names_in_", None)
+    yield f"features: {model.n_features_in_}" + ("" if names is None else f": {_shortened(names)}")
+    n_epochs, last = len(model.loss_curve_), model.n_iter_
+    yield f"epochs: {n_epochs}, {last} of them in the last call; last loss {model.loss_:.6g}"
+    if model.best_iter_ is not None:
+        best = model.best_validation_score_
+        yield f"best epoch: {model.best_iter_}, validation score {best:.6g}"
+    state = getattr(model, "_training_state", None)
+    kept = "none" if state is None else f"{state.rule}, {state.counters.get('n_steps', 0)} steps"
+    yield f"training state: {kept}"
+
+
+def _describe_contents(contents: Contents) -> Iterator[str]:
+    for name, value in contents.attributes.items():
+        text = str(value)
+        yield f"  {name}: {text[:100]}{'...' if len(text) > 100 else ''}"
+    for name, array in contents.arrays.items():
+        yield f"  {name}: {array.shape}, {array.dtype}"
+
+
+def _describe_data(path: str) -> Iterator[str]:
+    """Return the lines for an HDF5 file that is not one of ours; follows no link."""
+    lines: list[str] = []
+
+    def add(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            chunks = "contiguous" if item.chunks is None else f"chunks {item.chunks}"
+            compression = item.compression or "not compressed"
+            lines.append(f"  {name}: {item.shape}, {item.dtype}, {chunks}, {compression}")
+
+    try:
+        with h5py.File(path) as file:
+            file.visititems(add)
+    except Exception as error:
+        # libhdf5 raises errors of many types for what is damaged
+        raise ModelFileError(f"{path}: cannot be read as HDF5 ({error}).") from error
+    return chain([f"{path}: HDF5 with {len(lines)} datasets"], lines)
+
+
+def _printable(text: str) -> str:
+    """Return a line that can do nothing to a terminal, nor fail in its encoding."""
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    encoding = sys.stdout.encoding or "utf-8"
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _shortened(names: np.ndarray) -> str:
+    shown = ", ".join(map(str, names[:_LONGEST_LIST]))
+    return shown + (", ..." if names.size > _LONGEST_LIST else "")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
