@@ -1,4 +1,4 @@
-"""What training allocates: nothing in the loop but numpy's own casting buffers, nothing that stays."""
+"""What training allocates: nothing in the loop but numpy's casting buffers."""
 
 import tracemalloc
 
