@@ -22,6 +22,11 @@ def as_mlp_classifier(model: Any) -> MLPClassifier:
         )
     mlp = MLPClassifier()
     shared = {k: v for k, v in model.get_params().items() if k in mlp.get_params()}
+    # what theirs cannot name becomes the nearest that it can
+    if model.solver == "adamw":
+        shared.update(solver="adam")
+    if model.learning_rate in ("cosine", "one_cycle"):
+        shared.update(learning_rate="constant")
     if model.solver == "gd":
         shared.update(solver="sgd", momentum=0.0, batch_size=max(1, model.t_ // model.n_iter_))
     if model.tol is None:

@@ -6,7 +6,6 @@ decorator that checks them before fit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
 
@@ -25,7 +24,7 @@ SOLVERS = ("adam", "adamw", "sgd", "gd", "lbfgs")
 _POSITIVE_INTEGER = Interval(Integral, 1, None, closed="left")
 _POSITIVE = Interval(Real, 0, None, closed="neither")
 _NOT_NEGATIVE = Interval(Real, 0, None, closed="left")
-_DECAY_RATE = Interval(Real, 0, 1, closed="left")
+_SHARE = Interval(Real, 0, 1, closed="left")
 
 CONSTRAINTS: dict[str, list[Any]] = {
     "hidden_layer_sizes": ["array-like", _POSITIVE_INTEGER],
@@ -45,20 +44,20 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "momentum": [Interval(Real, 0, 1, closed="both")],
     "nesterovs_momentum": ["boolean"],
     "early_stopping": ["boolean"],
-    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-    "beta_1": [_DECAY_RATE],
-    "beta_2": [_DECAY_RATE],
+    "validation_fraction": [_SHARE],
+    "beta_1": [_SHARE],
+    "beta_2": [_SHARE],
     "epsilon": [_POSITIVE],
     "n_iter_no_change": [_POSITIVE_INTEGER, Options(Real, {np.inf})],
     "max_fun": [_POSITIVE_INTEGER],
     "init": [StrOptions(set(INITIALIZERS))],
     "init_scale": [_POSITIVE, None],
     "init_distribution": [StrOptions({"normal", "uniform"})],
-    "negative_slope": [_DECAY_RATE],
+    "negative_slope": [_SHARE],
     "row_space": ["boolean", StrOptions({"auto"})],
     "class_weight": [dict, StrOptions({"balanced"}), None],
     "scoring": [str, callable],
-    "dropout": [_DECAY_RATE, "array-like"],
+    "dropout": [_SHARE, "array-like"],
     "max_grad_norm": [_POSITIVE, None],
     "warmup": [_NOT_NEGATIVE],
 }
@@ -68,7 +67,7 @@ fit_context = _fit_context(prefer_skip_nested_validation=True)
 
 def check_hidden_layer_sizes(sizes: Any) -> list[int]:
     """Return the sizes of the hidden layers as a list of ints, or raise ValueError."""
-    listed = list(sizes) if isinstance(sizes, Iterable) else [sizes]
+    listed = np.atleast_1d(np.asarray(sizes, dtype=object)).tolist()
     for size in listed:
         if isinstance(size, bool | np.bool_) or not isinstance(size, Integral) or size <= 0:
             raise ValueError(f"hidden_layer_sizes must be integers > 0, got {sizes!r}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import ceil
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -85,26 +86,25 @@ def encode_labels(
     return classes, y == classes[1]
 
 
-def check_sample_weight(sample_weight: Any, n_samples: int) -> Array | None:
+def check_sample_weight(
+    sample_weight: Any, n_samples: int, name: str = "sample_weight"
+) -> Array | None:
     """Return sample weights as float64, or None; raise ValueError for what cannot be weights."""
     if sample_weight is None:
         return None
-    weight = check_array(
-        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
-    )
+    if isinstance(sample_weight, Real):
+        sample_weight = np.full(n_samples, sample_weight, np.float64)
+    weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name=name)
     if weight.shape != (n_samples,):
         raise ValueError(
-            f"sample_weight must have shape ({n_samples},), one weight a row of X; got "
-            f"{weight.shape}."
+            f"{name} must have shape ({n_samples},), one weight a row of X; got {weight.shape}."
         )
     if weight.min() < 0:
         raise ValueError(
-            f"sample_weight must not be negative: row {int(weight.argmin())} has {weight.min()}."
+            f"{name} must not be negative: row {int(weight.argmin())} has {weight.min()}."
         )
     if not weight.any():
-        raise ValueError("sample_weight must have a positive entry, but every weight is zero.")
-    if not np.isfinite(weight.sum()):
-        raise ValueError("sample_weight must have a finite sum: scale the weights down.")
+        raise ValueError(f"{name} must have a positive entry, but every weight is zero.")
     return weight
 
 
@@ -138,7 +138,12 @@ def apply_class_weight(
             raise ValueError(
                 f"class_weight names {unknown}, which are not among the classes {labels}."
             )
-        by_class = np.array([class_weight.get(label, 1) for label in labels], float)
+        try:
+            by_class = np.array([class_weight.get(label, 1) for label in labels], float)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"class_weight must map labels to numbers, got {class_weight!r}."
+            ) from error
     else:
         present = np.unique(positive)
         by_class = np.ones(2)
@@ -177,8 +182,8 @@ def held_out_rows(positive: Array, fraction: float, random_state: np.random.Rand
     smaller = min(n_positive, n_samples - n_positive)
     if smaller < 2:
         raise ValueError(
-            "early_stopping needs 2 rows of each class, one to train and one to validate on, but "
-            f"the least populated class has only {smaller}."
+            f"The least populated classes in y have only {smaller} member, but early_stopping "
+            "needs 2 rows of each class, one to train and one to validate on."
         )
     n_held_out = max(ceil(fraction * n_samples), 2)
     # the share of each class, but one row of each on either side

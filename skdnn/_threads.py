@@ -23,23 +23,34 @@ __all__ = ["Crew", "blas_threads", "single_blas_thread"]
 # to leave restores it, whatever threads train in between.
 _lock = threading.Lock()
 _entered = 0
-_limiter: Any = None
-_allowed = 1
+_allowed: list[int] = []  # threads of each BLAS outside
 
 
 @cache
-def _controller() -> ThreadpoolController:
-    return ThreadpoolController().select(user_api="blas")
+def _libraries() -> list[Any]:
+    return list(ThreadpoolController().select(user_api="blas").lib_controllers)
 
 
-def _current_threads() -> int:
-    return max((library.num_threads for library in _controller().lib_controllers), default=1)
+def _get_threads() -> list[int]:
+    return [library.num_threads for library in _libraries()]
+
+
+def _set_threads(counts: Sequence[int]) -> None:
+    for library, count in zip(_libraries(), counts, strict=True):
+        # threadpoolctl lets one thread alone set OpenBLAS's number until it gives that up; whoever
+        # holds it may be waiting for us, or gone
+        give_up = getattr(library, "clear_controlling_thread", None)
+        if give_up is not None:
+            give_up(force=True)
+        library.set_num_threads(count)
+        if give_up is not None:
+            give_up(force=True)
 
 
 def blas_threads() -> int:
     """Return the number of threads that BLAS may use, outside of `single_blas_thread`."""
     with _lock:
-        return _allowed if _entered else _current_threads()
+        return max(_allowed if _entered else _get_threads(), default=1)
 
 
 @contextmanager
@@ -51,14 +62,14 @@ def single_blas_thread(wanted: bool = True) -> Iterator[None]:
     wanted : bool, default=True
         Whether to keep to one thread.
     """
-    global _entered, _limiter, _allowed
+    global _entered, _allowed
     if not wanted:
         yield
         return
     with _lock:
         if _entered == 0:
-            _allowed = _current_threads()
-            _limiter = _controller().limit(limits=1)
+            _allowed = _get_threads()
+            _set_threads([1] * len(_allowed))
         _entered += 1
     try:
         yield
@@ -66,7 +77,7 @@ def single_blas_thread(wanted: bool = True) -> Iterator[None]:
         with _lock:
             _entered -= 1
             if _entered == 0:
-                _limiter.restore_original_limits()
+                _set_threads(_allowed)
 
 
 class Crew:
@@ -93,6 +104,9 @@ class Crew:
             orders.put(None)
 
     def _work(self, orders: queue.SimpleQueue) -> None:
+        with _lock:
+            # the number is a thread's own where BLAS runs on OpenMP
+            _set_threads([1] * len(_libraries()))
         with np.errstate(all="ignore"):
             while (task := orders.get()) is not None:
                 try:

@@ -107,14 +107,17 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         Training ends when ``n_iter_no_change`` epochs together lower the watched loss (or raise the
         score) by less than ``tol``. (MLPClassifier: when each of them gains less, so that it stops
         slow progress.) For 'lbfgs', training ends when no component of the gradient exceeds it, or
-        when an iteration gains nothing but rounding. None: run exactly ``max_iter`` epochs and
-        warn of nothing; 'lbfgs' ends before if there is no descent left.
+        when an iteration lowers the loss by less than 2.2e-9 of it or of 1 (1e-6 in float32), as
+        in MLPClassifier. None: run exactly ``max_iter`` epochs and warn of nothing; 'lbfgs' ends
+        before if there is no descent left.
     verbose : bool or int, default=False
-        Print a line every epoch (True), or every ``verbose``-th.
+        Print a line every epoch (True), or every ``verbose``-th; epochs are counted as in
+        ``loss_curve_``.
     warm_start : bool, default=False
         Whether `fit` goes on from the present parameters, solver moments, step count, schedule
         and generator. 'lbfgs' goes on from the parameters with an empty history; the schedules
-        'cosine' and 'one_cycle' begin anew.
+        'cosine' and 'one_cycle' begin anew. With ``early_stopping`` it goes on from the last
+        epoch's parameters, not from the best ones that ``coefs_`` holds.
     momentum : float, default=0.9
         Momentum of 'sgd', in [0, 1].
     nesterovs_momentum : bool, default=True
@@ -124,7 +127,8 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         (MLPClassifier: their accuracy), stop by it and return the parameters of the epoch where
         it was best. For every solver. Ignored by `partial_fit`.
     validation_fraction : float, default=0.1
-        Share of the rows set aside by ``early_stopping``, stratified, at least one of each class.
+        Share of the rows set aside by ``early_stopping``, stratified, at least one of each class;
+        in [0, 1).
     beta_1 : float, default=0.9
         Decay rate of the first moment of 'adam' and 'adamw', in [0, 1).
     beta_2 : float, default=0.999
@@ -156,8 +160,8 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         the call.
     scoring : str or callable, default='loss'
         What ``early_stopping`` watches: minus the log loss of the validation rows, or any scorer
-        of scikit-learn, higher being better. Needs a ``sample_weight`` argument if there are
-        weights.
+        of scikit-learn, higher being better. A callable ``scoring(estimator, X, y)`` needs a
+        ``sample_weight`` argument too if there are sample or class weights.
     dropout : float or sequence of float, default=0.0
         Share of the units of every hidden layer, or of each, that a training step leaves out at
         random; the rest is scaled up by as much [8]_. Not at prediction, and not for 'lbfgs'.
@@ -481,6 +485,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             held_out=held_out,
             score=scorer,
             incremental=incremental,
+            n_before=len(getattr(self, "loss_curve_", [])) if preparation.continuing else 0,
             tasks=tasks,
         )
         if tasks is not None:
@@ -506,10 +511,23 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         """Tell the user of training that ended too early, or in a dead network."""
         stopped = outcome.converged or outcome.monitor.interrupted
         if not (stopped or self.tol is None or self.solver == "lbfgs"):
+            losses = outcome.monitor.loss_curve
+            advice = "raise max_iter or learning_rate_init"
+            if losses[-1] >= losses[0] and len(losses) > 1:
+                advice = "lower learning_rate_init"
             warnings.warn(
-                f"Training ran for max_iter={self.max_iter} epochs and was still improving: raise "
-                "max_iter or learning_rate_init, or set tol=None to run exactly max_iter epochs.",
+                f"Training ran for max_iter={self.max_iter} epochs without meeting its stopping "
+                f"rule (loss {losses[0]:.3g} in the first epoch, {losses[-1]:.3g} in the last): "
+                f"{advice}, or set tol=None to run exactly max_iter epochs.",
                 ConvergenceWarning,
+                stacklevel=5,
+            )
+        scores = outcome.monitor.validation_scores
+        if scores and np.isnan(scores).all():
+            warnings.warn(
+                "Every validation score is NaN, so that no epoch is the best: the parameters are "
+                "those of the last one. Check scoring, and scale X_val as X.",
+                UserWarning,
                 stacklevel=5,
             )
         for layer in outcome.dead_layers:
@@ -557,7 +575,9 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         earlier = len(before.get("validation_scores_") or [])
         self.validation_loss_curve_ = go_on("validation_loss_curve_", monitor.validation_loss_curve)
         self.validation_scores_ = go_on("validation_scores_", monitor.validation_scores)
-        if monitor.best_parameters is not None:
+        if monitor.best_parameters is None and outcome.weights is not None:
+            self.best_iter_ = self.best_validation_score_ = None  # every score is NaN
+        elif monitor.best_parameters is not None:
             self.best_iter_ = earlier + monitor.best_iter
             self.best_validation_score_ = self.validation_scores_[self.best_iter_ - 1]
 

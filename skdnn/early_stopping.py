@@ -105,6 +105,8 @@ class Monitor:
         Callbacks to run.
     verbose : bool or int, default=False
         Print a line every ``verbose`` epochs.
+    n_before : int, default=0
+        Epochs of earlier calls, that the printed numbers go on from.
     started : float, default=None
         Time on the clock of `time.perf_counter` that the printed seconds count from.
 
@@ -117,7 +119,8 @@ class Monitor:
     validation_loss_curve, validation_scores : list of float
         Likewise; empty without validation.
     best_parameters : ndarray of shape (n_parameters,) or None
-        Copy from the epoch with the best score so far; None if this call had none.
+        Copy from the epoch with the best score so far; None if this call had none, as where every
+        score is NaN.
     best_iter : int
         Number of that epoch, counted from 1 in this call; 0 if this call had none.
     interrupted : bool
@@ -133,6 +136,7 @@ class Monitor:
         validate: Callable[[], tuple[float, float]] | None = None,
         tasks: EpochTasks | None = None,
         verbose: bool | int = False,
+        n_before: int = 0,
         started: float | None = None,
     ) -> None:
         self._solver = solver
@@ -141,6 +145,7 @@ class Monitor:
         self._validate = validate
         self._tasks = tasks
         self._verbose = int(verbose)
+        self._n_before = n_before
         self._started = time.perf_counter() if started is None else started
         self.loss = math.inf
         self.loss_curve: list[float] = []
@@ -166,7 +171,7 @@ class Monitor:
         if learning_rate is not None:
             self.learning_rate_curve.append(learning_rate)
         watched = loss if self._validate is None else self._score()
-        if self._verbose and len(self.loss_curve) % self._verbose == 0:
+        if self._verbose and (self._n_before + len(self.loss_curve)) % self._verbose == 0:
             self._report()
         plateau = self._plateau.update(watched) and self._solver.plateau()
         wanted = self._tasks is not None and self._tasks.end()
@@ -189,9 +194,7 @@ class Monitor:
             validation_loss = score = math.nan
         self.validation_loss_curve.append(validation_loss)
         self.validation_scores.append(score)
-        # the very first epoch counts even if its score is NaN
-        first = self._plateau.best == math.inf and self.best_parameters is None
-        if first or -score < self._plateau.best:
+        if -score < self._plateau.best:
             if self.best_parameters is None:
                 self.best_parameters = np.empty_like(self._parameters)
             np.copyto(self.best_parameters, self._parameters)
@@ -199,7 +202,8 @@ class Monitor:
         return -score
 
     def _report(self) -> None:
-        parts = [f"Iteration {len(self.loss_curve)}, loss = {self.loss_curve[-1]:.8f}"]
+        number = self._n_before + len(self.loss_curve)
+        parts = [f"Iteration {number}, loss = {self.loss_curve[-1]:.8f}"]
         if self.validation_scores:
             parts.append(f"validation score = {self.validation_scores[-1]:.6f}")
         if self.learning_rate_curve:

@@ -268,7 +268,7 @@ class Network:
 
         Both live in the workspace; `backward` expects the derivatives there.
         """
-        work = self.workspace(X.shape[0])
+        self._work = work = self.workspace(X.shape[0])
         logits = forward(
             X,
             self.weights,
@@ -287,7 +287,7 @@ class Network:
         Uses the activations up: the derivative by a layer's output takes the place of the output
         once that has served its purpose.
         """
-        work = self.workspace(X.shape[0])
+        work = self._work
         delta = work.dlogits.reshape(-1, 1)  # (n_rows, n_out)
         for layer in range(len(self.weights) - 1, 0, -1):
             a, cache = work.activations[layer - 1], work.caches[layer - 1]  # (n_rows, n_in)

@@ -60,7 +60,7 @@ class Preparation:
     def check_rows(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> Rows:
         """Validate the data and return the rows of positive weight; set ``classes_``."""
         X, y = validate_data(self._model, X, y, reset=not self.continuing, **DATA)
-        known = self._model.classes_ if self.continuing else None
+        known = getattr(self._model, "classes_", None) if self.continuing else None
         if self._incremental and (known is None or classes is not None):
             given = check_classes(classes)
             if known is not None and not np.array_equal(given, known):
@@ -81,9 +81,14 @@ class Preparation:
         """Apply the class weights, and leave out what has no weight."""
         if weight is not None and not weight.all():
             X, positive, weight = Rows(X, positive, weight).select(weight > 0)
-        weight = apply_class_weight(
-            self._model.class_weight, self._model.classes_, positive, weight
-        )
+        model = self._model
+        with np.errstate(over="ignore"):
+            weight = apply_class_weight(model.class_weight, model.classes_, positive, weight)
+            if weight is not None and not np.isfinite(weight.sum()):
+                raise ValueError(
+                    "The sum of the weights (sample_weight, class_weight) overflows: scale them "
+                    "down."
+                )
         rows = Rows(X, positive, weight)
         if weight is None or weight.all():
             return rows
@@ -109,9 +114,14 @@ class Preparation:
             raise ValueError("X_val and y_val are for early_stopping=True, which is False here.")
         held_out = None
         if X_val is not None:
-            X_val, y_val = validate_data(self._model, X_val, y_val, reset=False, **DATA)
+            try:
+                X_val, y_val = validate_data(self._model, X_val, y_val, reset=False, **DATA)
+            except ValueError as error:
+                raise ValueError(f"X_val and y_val cannot be used: {error}") from error
             positive = encode_labels(y_val, self._model.classes_, need_both=False, name="y_val")[1]
-            weight = check_sample_weight(validation["sample_weight_val"], X_val.shape[0])
+            weight = check_sample_weight(
+                validation["sample_weight_val"], X_val.shape[0], "sample_weight_val"
+            )
             held_out = self._weigh(X_val, positive, weight).astype(rows.X.dtype)
         # While the data are the same, so are the rows set aside, and scores can be compared
         watched = None

@@ -97,7 +97,7 @@ class TrainingState:
 class Outcome:
     """What training gives back."""
 
-    weights: Weights | None  # None: no epoch was better than the best of an earlier call
+    weights: Weights | None  # None: no epoch was better than the best one of an earlier call
     state: TrainingState
     monitor: Monitor
     converged: bool
@@ -143,6 +143,8 @@ class Training:
         parameters are in; higher is better. By default, minus the log loss.
     incremental : bool, default=False
         Whether the call is one epoch of many, under one schedule.
+    n_before : int, default=0
+        Epochs of earlier calls.
     tasks : CallbackTasks, default=None
         Callbacks.
     """
@@ -159,6 +161,7 @@ class Training:
         held_out: Rows | None = None,
         score: Callable[[Weights, Any], float] | None = None,
         incremental: bool = False,
+        n_before: int = 0,
         tasks: CallbackTasks | None = None,
     ) -> None:
         started = time.perf_counter()
@@ -205,7 +208,8 @@ class Training:
             crew=self._crew,
         )
         # lbfgs has a stopping rule of its own, unless validation rows give another
-        tol = None if held_out is None and params.solver == "lbfgs" else params.tol
+        no_rule = params.tol is None or (held_out is None and params.solver == "lbfgs")
+        tol = None if no_rule else float(params.tol)
         self._plateau = Plateau(tol, params.n_iter_no_change)
         if state.plateau:
             self._plateau.set_state(state.plateau)
@@ -216,6 +220,7 @@ class Training:
             validate=None if held_out is None else self._make_validation(rows, held_out, score),
             tasks=tasks,
             verbose=params.verbose,
+            n_before=n_before,
             started=started,
         )
 
@@ -257,8 +262,10 @@ class Training:
         weights: Weights | None = self._leave(network.parameters)
         if monitor.validation_scores:
             state.latest = weights
-            best = monitor.best_parameters
-            weights = None if best is None else self._leave(best)
+            if monitor.best_parameters is not None:
+                weights = self._leave(monitor.best_parameters)
+            elif self._plateau.best < np.inf:
+                weights = None
         # of the latest parameters: that is where training could not go on
         dead = network.dead_layers(self._space.rows, self._objective.part_size)
         return Outcome(weights, state, monitor, converged, dead)
@@ -301,7 +308,7 @@ def _make_network(params: Any, layer_sizes: Sequence[int], start: Array) -> Netw
 def _make_solver(params: Any, *, restart: bool) -> Solver:
     """Return the solver that the parameters ask for."""
     if params.solver == "lbfgs":
-        return LBFGS(params.tol, params.max_fun)
+        return LBFGS(None if params.tol is None else float(params.tol), params.max_fun)
     schedule = make_schedule(
         params.learning_rate, float(params.learning_rate_init), power_t=float(params.power_t)
     )
@@ -357,7 +364,13 @@ def _make_space(
             f"{', '.join(ROW_SPACE_SOLVERS)}."
         )
     if wanted:
-        space = RowSpace(X, others)
+        try:
+            space = RowSpace(X, others)
+        except MemoryError:
+            # a limit that the cost model does not see: train where X is
+            if params.row_space is True:
+                raise
+            return FullSpace(X)
         # features near the end of the dtype's range may overflow in it, and only in it
         if np.isfinite(space.rows).all():
             return space

@@ -231,7 +231,7 @@ def test_class_with_a_single_row_cannot_be_split(solver, breast_cancer):
     X, _ = breast_cancer
     y = np.arange(len(X)) == 7
     model = DeepBinaryClassifier(solver=solver, early_stopping=True)
-    with pytest.raises(ValueError, match=r"least populated class has only 1"):
+    with pytest.raises(ValueError, match=r"least populated classes in y have only 1 member"):
         model.fit(X, y)
 
 

@@ -58,6 +58,47 @@ def test_error_inside_restores_the_number():
     assert n_blas_threads() == 2
 
 
+@pytest.mark.usefixtures("two_blas_threads")
+def test_number_is_restored_when_the_first_to_enter_lives_on():
+    entered, leave = threading.Event(), threading.Event()
+    alive = threading.Event()
+
+    def first():
+        with single_blas_thread():
+            entered.set()
+            leave.wait(10)
+        left.set()
+        alive.wait(10)
+
+    left = threading.Event()
+    thread = threading.Thread(target=first)
+    thread.start()
+    entered.wait(10)
+    with single_blas_thread():
+        leave.set()
+        left.wait(10)
+    number = n_blas_threads()
+    alive.set()
+    thread.join()
+    assert number == 2
+
+
+@pytest.mark.usefixtures("two_blas_threads")
+def test_limits_of_other_threads_hold_after_a_fit():
+    with single_blas_thread():
+        pass
+    seen = []
+
+    def look():
+        with threadpool_limits(1, user_api="blas"):
+            seen.append(n_blas_threads())
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert seen == [1]
+
+
 def test_crew_runs_tasks_in_different_threads():
     seen = [None, None]
     barrier = threading.Barrier(2, timeout=10)

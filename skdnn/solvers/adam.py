@@ -18,7 +18,7 @@ Array = np.ndarray
 # Bytes of a block of one of the five vectors that a step touches, and the number of blocks from
 # which threads share them.
 _BLOCK_BYTES = 2**18
-_SHARED_BLOCKS = 4
+_SHARED_BLOCKS = 2
 
 
 class Adam(FirstOrderSolver):
