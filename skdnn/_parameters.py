@@ -6,8 +6,9 @@ decorator that checks them before fit.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from sklearn.base import _fit_context
@@ -62,7 +63,12 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "warmup": [_NOT_NEGATIVE],
 }
 
-fit_context = _fit_context(prefer_skip_nested_validation=True)
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def fit_context(method: _Method) -> _Method:
+    """Check the parameters before a method runs, and tear callbacks down after it."""
+    return _fit_context(prefer_skip_nested_validation=True)(method)
 
 
 def check_hidden_layer_sizes(sizes: Any) -> list[int]:

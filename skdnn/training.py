@@ -200,23 +200,7 @@ class Training:
             inside = {name: moment.entering(space) for name, moment in moments.items()}
             flat = {name: flatten(*moment, start.dtype) for name, moment in inside.items()}
             solver.set_state(state.counters, flat)
-        # scipy's sparse products gain nothing from a second thread
-        products = 0 if scipy.sparse.issparse(rows.X) else batch_size * network.n_weights
-        n_shares = min(products // _SHARE_PRODUCTS, batch_size // _SHARE_ROWS, blas_threads())
-        self._crew = Crew(max(1, n_shares))
-        self._objective = Objective(
-            network,
-            space.rows,
-            rows.positive,
-            rows.weight,
-            # adamw decays the weights by itself
-            alpha=0.0 if params.solver == "adamw" else float(params.alpha),
-            batch_size=batch_size,
-            shuffle=params.shuffle,
-            random_state=state.random_state,
-            space=space,
-            crew=self._crew,
-        )
+        self._make_objective(params, rows, batch_size)
         # lbfgs has a stopping rule of its own, unless validation rows give another
         no_rule = params.tol is None or (held_out is None and params.solver == "lbfgs")
         tol = None if no_rule else float(params.tol)
@@ -232,6 +216,27 @@ class Training:
             verbose=params.verbose,
             n_before=n_before,
             started=started,
+        )
+
+    def _make_objective(self, params: Any, rows: Rows, batch_size: int) -> None:
+        """Make the objective, and the crew that evaluates it."""
+        network = self._network
+        # scipy's sparse products gain nothing from a second thread
+        products = 0 if scipy.sparse.issparse(rows.X) else batch_size * network.n_weights
+        n_shares = min(products // _SHARE_PRODUCTS, batch_size // _SHARE_ROWS, blas_threads())
+        self._crew = Crew(max(1, n_shares))
+        self._objective = Objective(
+            network,
+            self._space.rows,
+            rows.positive,
+            rows.weight,
+            # adamw decays the weights by itself
+            alpha=0.0 if params.solver == "adamw" else float(params.alpha),
+            batch_size=batch_size,
+            shuffle=params.shuffle,
+            random_state=self._state.random_state,
+            space=self._space,
+            crew=self._crew,
         )
 
     def run(self) -> Outcome:
