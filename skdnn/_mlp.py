@@ -28,7 +28,9 @@ def as_mlp_classifier(model: Any) -> MLPClassifier:
     if model.learning_rate in ("cosine", "one_cycle"):
         shared.update(learning_rate="constant")
     if model.solver == "gd":
-        shared.update(solver="sgd", momentum=0.0, batch_size=max(1, model.t_ // model.n_iter_))
+        shared.update(
+            solver="sgd", momentum=0.0, batch_size=max(1, model.t_ // len(model.loss_curve_))
+        )
     if model.tol is None:
         # theirs cannot switch the stopping rule off; patience without end comes to the same
         shared.update(tol=0.0, n_iter_no_change=np.inf)

@@ -233,9 +233,7 @@ class Network:
 
     def replica(self) -> Network:
         """Return a network on the same parameters, with a gradient and workspaces of its own."""
-        twin = Network(self.layer_sizes, self.activation, self.dtype, parameters=self.parameters)
-        twin.dropout = self.dropout
-        return twin
+        return Network(self.layer_sizes, self.activation, self.dtype, self.dropout, self.parameters)
 
     def workspace(self, n_rows: int) -> Workspace:
         """Return the workspace for a batch of ``n_rows`` rows; made once for each size."""

@@ -101,9 +101,9 @@ class Preparation:
     ) -> tuple[Rows, Rows | None]:
         """Return the rows to train and those to validate on: given, or set aside."""
         if self._incremental:
-            if state.watched is not None:
+            if state.watched is not None and state.scoring:
                 # of a validation score, which is no loss of these rows, nor the next one's best
-                state.watched, state.plateau = None, {}
+                state.scoring, state.plateau = "", {}
             return rows, None
         X_val, y_val = validation.get("X_val"), validation.get("y_val")
         if (X_val is None) != (y_val is None):

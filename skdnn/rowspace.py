@@ -25,7 +25,8 @@ Array = np.ndarray
 # Rules whose steps are linear in the gradients. Adam's are not: it divides element by element.
 ROW_SPACE_SOLVERS = ("gd", "sgd", "lbfgs")
 
-# Measured once, and only their ratio matters: floating-point operations in the time of one byte.
+# Floating-point operations in the time that a byte takes to memory and back, in round numbers: the
+# decision is seldom close.
 _FLOPS_PER_BYTE = 4.0
 # A step runs through the first layer's weights, their gradient and moments about so often.
 _PASSES = 6

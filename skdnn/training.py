@@ -86,7 +86,7 @@ class TrainingState:
     latest: Weights | None = None  # where the fitted parameters are those of an earlier epoch
     watched: str | None = None  # hash of the data that a validation score is of
     held_out: Array | None = None  # rows set aside from them, bool
-    scoring: Any = "loss"  # what the validation score is
+    scoring: Any = "loss"  # what the plateau is of, if rows are watched; "" for training loss
 
     def branch(self) -> TrainingState:
         """Return a state that training can move on without a trace in this one."""

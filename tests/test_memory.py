@@ -54,7 +54,7 @@ def peak_of_steps(rows, solver, activation="relu", sample_weight=None):
         tracemalloc.reset_peak()
         objective.value_and_gradient(batch)
         solver.n_steps += 1
-        solver.step(objective.parameters, objective.gradient, 0.001)
+        solver.step(0.001)
         peaks.append(tracemalloc.get_traced_memory()[1] - before)
     return max(peaks[1:])  # the first makes the workspaces
 

@@ -129,3 +129,15 @@ def test_network_of_given_weights_can_be_trained_on():
     fitted = make_model().fit(X, Y)
     model.coefs_, model.intercepts_, model.n_features_in_ = fitted.coefs_, fitted.intercepts_, 4
     assert model.partial_fit(X, Y, classes=[0, 1]).n_iter_ == 1
+
+
+def test_rows_set_aside_stay_the_same_through_partial_fit():
+    model = make_model(early_stopping=True, warm_start=True).fit(X, Y)
+    before = model._training_state.held_out
+    after = model.partial_fit(X, Y).fit(X, Y)._training_state.held_out
+    assert_array_equal(before, after)
+
+
+def test_batch_size_of_an_mlp_classifier_that_we_make_is_the_number_of_rows():
+    model = make_model(solver="gd", warm_start=True).fit(X, Y).fit(X, Y)
+    assert model.to_mlp_classifier().batch_size == len(X)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
@@ -131,10 +132,9 @@ def test_forced_row_space_names_the_solver_that_it_cannot_serve(solver):
 
 
 def test_forced_row_space_refuses_sparse_rows():
-    sparse = pytest.importorskip("scipy.sparse")
     X, y, _ = make_data((40, 300))
     with pytest.raises(ValueError, match="row_space=True cannot serve sparse X"):
-        DeepBinaryClassifier(solver="gd", row_space=True).fit(sparse.csr_array(X), y)
+        DeepBinaryClassifier(solver="gd", row_space=True).fit(csr_array(X), y)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -82,7 +82,7 @@ class Adam(FirstOrderSolver):
             for k in range(n_shares)
         ]
 
-    def step(self, parameters: Array, gradient: Array, rate: float) -> None:
+    def step(self, rate: float) -> None:
         t = self.n_steps
         if self.weight_decay:
             self._weights *= 1.0 - rate * self.weight_decay

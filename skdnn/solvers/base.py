@@ -188,8 +188,8 @@ class FirstOrderSolver(Solver):
         return self.schedule.rate(self.n_steps - self._first, self._n_scheduled, self.n_plateaus)
 
     @abstractmethod
-    def step(self, parameters: Array, gradient: Array, rate: float) -> None:
-        """Move the parameters in place, at a learning rate; may overwrite the gradient."""
+    def step(self, rate: float) -> None:
+        """Move the parameters that `prepare` was given, in place; may overwrite the gradient."""
 
     def plateau(self) -> bool:
         if self.schedule.exhausted(self.n_plateaus):
@@ -209,7 +209,7 @@ class FirstOrderSolver(Solver):
                     _clip(gradient, self.max_grad_norm)
                 self.n_steps += 1
                 rate = self._rate()
-                self.step(parameters, gradient, rate)
+                self.step(rate)
                 total += weight * value
             loss = total / objective.weight_sum
             # An infinite moment may leave the parameters finite: the net would freeze in silence.

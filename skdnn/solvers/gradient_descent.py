@@ -22,7 +22,7 @@ class GradientDescent(FirstOrderSolver):
         super().prepare(objective)
         self._add_gradient = AddMultiple(objective.gradient, objective.parameters)
 
-    def step(self, parameters: Array, gradient: Array, rate: float) -> None:
+    def step(self, rate: float) -> None:
         self._add_gradient(-rate)
 
 
@@ -57,7 +57,7 @@ class Momentum(GradientDescent):
         self._accelerate = AddMultiple(objective.gradient, velocity)
         self._add_velocity = AddMultiple(velocity, objective.parameters)
 
-    def step(self, parameters: Array, gradient: Array, rate: float) -> None:
+    def step(self, rate: float) -> None:
         self.moments["velocity"] *= self.momentum
         self._accelerate(-rate)
         if self.nesterov:

@@ -27,8 +27,8 @@ class LBFGS(Solver):
     ----------
     tol : float or None
         Converged when no component of the gradient exceeds it, or when an iteration lowers the
-        loss by less than rounding leaves of it (scipy's ``ftol``). None: run until ``max_iter``,
-        or until rounding leaves no descent.
+        loss by less than 2.2e-9 of it or of 1 (1e-6 in float32; scipy's ``ftol``). None: run until
+        ``max_iter``, or until rounding leaves no descent.
     max_fun : int
         Largest number of evaluations.
     """
