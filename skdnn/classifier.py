@@ -278,6 +278,10 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     best_validation_score_: float | None
     best_iter_: int | None
 
+    # What a subclass with its data elsewhere puts in their place
+    _preparation_type: type[Preparation] = Preparation
+    _training_type: type[Training] = Training
+
     def __init__(
         self,
         hidden_layer_sizes: Sequence[int] | int = (100,),
@@ -459,7 +463,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         """Validate, train, and set the fitted attributes; return whether the user interrupted."""
         hidden = check_hidden_layer_sizes(self.hidden_layer_sizes)
         check_dropout(self.dropout, len(hidden), self.solver)
-        preparation = Preparation(self, incremental=incremental)
+        preparation = self._preparation_type(self, incremental=incremental)
         rows = preparation.check_rows(X, y, sample_weight, classes)
         state = preparation.make_state()
         layer_sizes = (rows.X.shape[1], *hidden, 1)
@@ -475,7 +479,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             context.call_on_fit_task_begin(estimator=self, **data)
             if getattr(self, "_skl_callbacks", None):
                 tasks = CallbackTasks(context, self, data)
-        training = Training(
+        training = self._training_type(
             self,
             rows,
             layer_sizes,

@@ -1,0 +1,1 @@
+"""Displays of networks, in scikit-learn's convention."""

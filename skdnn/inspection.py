@@ -1,0 +1,1 @@
+"""Numbers that tell how a network does inside."""
