@@ -3,11 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from sklearn.callback import CallbackContext
 
-__all__ = ["CallbackTasks"]
+from skdnn._state import Progress
+
+__all__ = ["CallbackTasks", "FitRun"]
+
+
+@dataclass
+class FitRun:
+    """One call of fit as `Checkpoint` sees it: attribute ``skdnn_run`` of its root context.
+
+    Attributes
+    ----------
+    hash_data : callable or None
+        Returns hashes of what the estimator is fitted to, by name; None once training has begun,
+        so that nothing is kept for it.
+    before : dict or None
+        Fitted attributes that the call goes on from (``warm_start``).
+    progress : Progress or None
+        What training is to go on from, set before the first epoch.
+    get_progress : callable or None
+        Returns where training stands, between epochs.
+    data : dict
+        The hashes, if they were asked for in time.
+    """
+
+    hash_data: Callable[[], dict[str, str]] | None
+    before: dict[str, Any] | None
+    progress: Progress | None = None
+    get_progress: Callable[[], Progress] | None = None
+    data: dict[str, str] = field(default_factory=dict)
+
+    def note_data(self) -> dict[str, str]:
+        """Hash the data, unless that was done, and return the hashes."""
+        if self.hash_data is not None and not self.data:
+            self.data = self.hash_data()
+        return self.data
 
 
 class CallbackTasks:

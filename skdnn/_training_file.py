@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from skdnn._exact_json import decode, encode
+from skdnn._state import TrainingState, Weights
 from skdnn.early_stopping import Plateau
 from skdnn.solvers import LBFGS, Adam, FirstOrderSolver, GradientDescent, Momentum
-from skdnn.training import TrainingState, Weights
 
 __all__ = ["pack_state", "pack_weights", "unpack_state", "unpack_weights"]
 
@@ -100,9 +100,9 @@ def unpack_state(
     attributes: Mapping[str, Any],
     arrays: Mapping[str, Array],
     prefix: str,
-    layer_sizes: Sequence[int],
+    layer_sizes: Sequence[int] | None,
 ) -> TrainingState:
-    """Undo `pack_state` for a network of some layer sizes.
+    """Undo `pack_state` for a network of some layer sizes; None: of a state without weights.
 
     Raises
     ------
@@ -122,16 +122,19 @@ def unpack_state(
     if held_out is not None and (held_out.dtype != np.bool_ or held_out.ndim != 1):
         raise ValueError(f"'{prefix}/held_out' must be one row of booleans.")
     latest = None
-    if f"{prefix}/latest/1/weights" in arrays:
-        latest = unpack_weights(arrays, f"{prefix}/latest", layer_sizes)
+    moments = {}
+    if layer_sizes is not None:
+        if f"{prefix}/latest/1/weights" in arrays:
+            latest = unpack_weights(arrays, f"{prefix}/latest", layer_sizes)
+        moments = {
+            name: unpack_weights(arrays, f"{prefix}/moments/{name}", layer_sizes)
+            for name in (_RULES[rule].moment_names if steps else ())
+        }
     return TrainingState(
         _unpack_generator(attributes, arrays, f"{prefix}/generator"),
         rule,
         counters,
-        {
-            name: unpack_weights(arrays, f"{prefix}/moments/{name}", layer_sizes)
-            for name in (_RULES[rule].moment_names if steps else ())
-        },
+        moments,
         _unpack_plateau(attributes[f"{prefix}/plateau"], f"{prefix}/plateau"),
         latest,
         watched,

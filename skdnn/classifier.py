@@ -20,16 +20,17 @@ from sklearn.callback import CallbackSupportMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skdnn._linalg import all_finite
 from skdnn._mlp import as_mlp_classifier
 from skdnn._parameters import CONSTRAINTS, check_dropout, check_hidden_layer_sizes, fit_context
-from skdnn._tasks import CallbackTasks
+from skdnn._state import Rows
+from skdnn._tasks import CallbackTasks, FitRun
 from skdnn.activations import get_activation
 from skdnn.loss import probability
 from skdnn.network import predict_logits
-from skdnn.preparation import DATA, Preparation
+from skdnn.preparation import DATA, Preparation, check_data
 from skdnn.solvers import DivergenceError
 from skdnn.training import Outcome, Training
 
@@ -465,20 +466,26 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         check_dropout(self.dropout, len(hidden), self.solver)
         preparation = self._preparation_type(self, incremental=incremental)
         rows = preparation.check_rows(X, y, sample_weight, classes)
+        given = preparation.check_validation(validation or {})
         state = preparation.make_state()
         layer_sizes = (rows.X.shape[1], *hidden, 1)
         start = preparation.make_start(rows.X.dtype, layer_sizes, state)
-        rows, held_out = preparation.hold_out(rows.astype(start.dtype), validation or {}, state)
-        n_samples = rows.X.shape[0]
-        scorer = preparation.make_scorer(held_out)
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         data = {"X": X, "y": y, "metadata": metadata}
-        context, tasks = None, None
+        context, tasks, run = None, None, None
         if not incremental:
             context = self._init_callback_context(max_subtasks=self.max_iter)
+            run = self._make_run(preparation, rows, given)
+            context.skdnn_run = run
             context.call_on_fit_task_begin(estimator=self, **data)
             if getattr(self, "_skl_callbacks", None):
                 tasks = CallbackTasks(context, self, data)
+            if run.progress is not None:
+                preparation.check_progress(run.progress, run.note_data())
+                state = run.progress.state.branch()
+            run.hash_data = None
+        rows, held_out = preparation.hold_out(rows.astype(start.dtype), given, state)
+        n_samples = rows.X.shape[0]
         training = self._training_type(
             self,
             rows,
@@ -487,11 +494,14 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             state,
             batch_size=preparation.check_batch_size(n_samples),
             held_out=held_out,
-            score=scorer,
+            score=preparation.make_scorer(held_out),
             incremental=incremental,
             n_before=len(getattr(self, "loss_curve_", [])) if preparation.continuing else 0,
             tasks=tasks,
+            progress=None if run is None else run.progress,
         )
+        if run is not None:
+            run.get_progress = training.get_progress
         if tasks is not None:
             tasks.reconstruct_with(
                 lambda: self._attributes_of(training.snapshot(), n_samples, preparation.continuing)
@@ -509,7 +519,17 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
                 context.call_on_fit_task_end(estimator=self, reconstruction_attributes={}, **data)
             except KeyboardInterrupt:
                 interrupted = True  # training is over: keep it
+            self.__dict__.pop("_progress", None)
         return interrupted
+
+    def _make_run(self, preparation: Preparation, rows: Rows, held_out: Rows | None) -> FitRun:
+        """Return what a checkpoint is to know of this call; `load_checkpoint` sets a progress."""
+        learned = {name: value for name, value in vars(self).items() if _is_learned(name)}
+        return FitRun(
+            lambda: preparation.hash_data(rows, held_out),
+            learned if preparation.continuing else None,
+            getattr(self, "_progress", None),
+        )
 
     def _warn(self, outcome: Outcome) -> None:
         """Tell the user of training that ended too early, or in a dead network."""
@@ -624,7 +644,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         with np.errstate(all="ignore"):
             rows: Any = X
             if not self._are_plain_rows(X):
-                rows = validate_data(self, X, reset=False, **DATA)
+                rows = check_data(self, X)
             logits = predict_logits(rows, self.coefs_, self.intercepts_, activation)
             # NaN only if an entry is: squares do not cancel
             sum_of_squares = np.dot(logits, logits)

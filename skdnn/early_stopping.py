@@ -125,6 +125,8 @@ class Monitor:
         Number of that epoch, counted from 1 in this call; 0 if this call had none.
     interrupted : bool
         Whether the user asked to stop (Ctrl-C).
+    reached_plateau, stopped_by_callback : bool
+        Whether the latest epoch was the last, and why.
     """
 
     def __init__(
@@ -155,7 +157,28 @@ class Monitor:
         self.best_parameters: Array | None = None
         self.best_iter = 0
         self.interrupted = False
+        self.reached_plateau = False
+        self.stopped_by_callback = False
         self.between_epochs = True
+
+    @property
+    def curves(self) -> dict[str, list[float]]:
+        """The curves by name."""
+        return {
+            "loss": self.loss_curve,
+            "learning_rate": self.learning_rate_curve,
+            "validation_loss": self.validation_loss_curve,
+            "validation_score": self.validation_scores,
+        }
+
+    def set_state(
+        self, curves: dict[str, list[float]], best_parameters: Array | None, best_iter: int
+    ) -> None:
+        """Go on where a call that was killed stood."""
+        for name, curve in self.curves.items():
+            curve[:] = curves[name]
+        self.loss = self.loss_curve[-1]
+        self.best_parameters, self.best_iter = best_parameters, best_iter
 
     def begin_epoch(self) -> None:
         """Run the callbacks before an epoch."""
@@ -173,9 +196,9 @@ class Monitor:
         watched = loss if self._validate is None else self._score()
         if self._verbose and (self._n_before + len(self.loss_curve)) % self._verbose == 0:
             self._report()
-        plateau = self._plateau.update(watched) and self._solver.plateau()
-        wanted = self._tasks is not None and self._tasks.end()
-        return plateau or wanted or self.interrupted
+        self.reached_plateau = self._plateau.update(watched) and self._solver.plateau()
+        self.stopped_by_callback = self._tasks is not None and self._tasks.end()
+        return self.reached_plateau or self.stopped_by_callback or self.interrupted
 
     def abandon_epoch(self, loss: float) -> None:
         """Close an epoch that came to nothing, at the loss where the one before ended."""

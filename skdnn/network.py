@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse
 
 from skdnn.activations import Activation
+from skdnn.datasets import HDF5Matrix
 
 __all__ = [
     "Network",
@@ -23,6 +24,7 @@ __all__ = [
     "forward",
     "layer_views",
     "predict_logits",
+    "row_blocks",
 ]
 
 Array = np.ndarray
@@ -30,6 +32,9 @@ Array = np.ndarray
 # Prediction holds about this many activations of one layer at a time: two such buffers stay in a
 # core's share of the cache.
 _PREDICTION_BLOCK = 2**17
+
+# Bytes that are read from a file together
+_READ_BYTES = 2**25
 
 
 def count_parameters(layer_sizes: Sequence[int]) -> tuple[int, int]:
@@ -315,7 +320,7 @@ class Network:
 
         Parameters
         ----------
-        X : {ndarray, CSR matrix} of shape (n_samples, n_features)
+        X : {ndarray, CSR matrix, HDF5Matrix} of shape (n_samples, n_features)
         block : int
             Number of rows to look at together.
 
@@ -324,13 +329,13 @@ class Network:
         list of int
         """
         silent = set(range(len(self.weights) - 1)) if self.activation.cache == "mask" else set()
-        for rows in _row_blocks(X.shape[0], block):
+        for rows in row_blocks(X, block):
             if not silent:
                 break
-            work = self.workspace(rows.stop - rows.start)
+            work = self.workspace(rows.shape[0])
             with np.errstate(all="ignore"):
                 forward(
-                    X[rows],
+                    rows.astype(self.dtype, copy=False),
                     self.weights,
                     self.biases,
                     self.activation,
@@ -347,8 +352,14 @@ def flatten(weights: Sequence[Array], biases: Sequence[Array], dtype: np.dtype) 
     return np.concatenate([part.reshape(-1) for part in (*weights, *biases)], dtype=dtype)
 
 
-def _row_blocks(n_rows: int, size: int) -> Iterator[slice]:
-    return (slice(start, min(start + size, n_rows)) for start in range(0, n_rows, size))
+def row_blocks(X: Any, size: int) -> Iterator[Any]:
+    """Return consecutive blocks of up to ``size`` rows of an array, a CSR matrix or a file."""
+    if isinstance(X, HDF5Matrix):
+        # few reads, each of whole blocks: the blocks are those that an array would be cut into
+        n_rows = size * max(1, _READ_BYTES // (size * X.shape[1] * X.dtype.itemsize))
+        return (block for rows in X.blocks(n_rows) for block in row_blocks(rows, size))
+    n_samples = X.shape[0]
+    return (X[start : start + size] for start in range(0, n_samples, size))
 
 
 def predict_logits(
@@ -361,7 +372,7 @@ def predict_logits(
 
     Parameters
     ----------
-    X : {ndarray, sparse matrix} of shape (n_samples, n_features)
+    X : {ndarray, sparse matrix, HDF5Matrix} of shape (n_samples, n_features)
     weights, biases : sequence of ndarray
         Parameters by layer.
     activation : Activation
@@ -381,13 +392,15 @@ def predict_logits(
     block = max(1, min(n_samples, _PREDICTION_BLOCK // max(widths)))
     buffers = np.empty((3, block * max(widths)), dtype)
     logits = np.empty(n_samples, dtype)
-    for rows in _row_blocks(n_samples, block):
-        n_rows = rows.stop - rows.start
+    start = 0
+    for rows in row_blocks(X, block):
+        n_rows = rows.shape[0]
         # Layers write alternately to two buffers; the third is scratch.
         views = [buffers[i % 2, : n_rows * w].reshape(n_rows, w) for i, w in enumerate(widths)]
         scratches = [buffers[2, : n_rows * w].reshape(n_rows, w) for w in widths]
-        part = X[rows].astype(dtype, copy=False)
-        logits[rows] = forward(
+        part = rows.astype(dtype, copy=False)
+        logits[start : start + n_rows] = forward(
             part, weights, biases, activation, views, scratches, [None] * len(widths)
         )
+        start += n_rows
     return logits

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -112,13 +113,12 @@ class Objective:
         n_parts = 1 if crew is None else crew.n_threads
         self.part_size = math.ceil(self._batch_size / n_parts)
         # one byte a row: a batch's are copied to the dtype that they are multiplied in
-        signs = signs_of(y, np.dtype(np.int8))
+        self._signs = signs_of(y, np.dtype(np.int8))
+        self._rows = _Rows(X, self._signs, self._sample_weight)
         self._parts = [
             _Part(
                 network if k == 0 else network.replica(),
-                X,
-                signs,
-                self._sample_weight,
+                self._rows,
                 self.part_size,
                 gathers=self._shuffle,
             )
@@ -149,22 +149,27 @@ class Objective:
         weight : float
             What the batch counts in the mean over an epoch, out of `weight_sum`.
         """
-        n_rows = batch.stop - batch.start if isinstance(batch, slice) else batch.size
-        if n_rows <= self.part_size:
-            value, weight = self._parts[0].evaluate(batch, self._random_state)
-        else:
-            value, weight = self._evaluate_side_by_side(batch, n_rows)
+        value, weight = self._mean_loss(batch)
         if self._penalty:
             length = norm(self._weights)
             value += 0.5 * self._penalty * length * length  # ** would raise where this is inf
             self._add_weights(self._penalty)
         return value, weight
 
-    def _evaluate_side_by_side(self, batch: Batch, n_rows: int) -> tuple[float, float]:
+    def _mean_loss(self, batch: Batch, weight_sum: float | None = None) -> tuple[float, float]:
+        """Evaluate a batch without the penalty, as part of rows of some weight if that is given."""
+        n_rows = batch.stop - batch.start if isinstance(batch, slice) else batch.size
+        if n_rows <= self.part_size:
+            return self._parts[0].evaluate(batch, self._random_state, weight_sum)
+        return self._evaluate_side_by_side(batch, n_rows, weight_sum)
+
+    def _evaluate_side_by_side(
+        self, batch: Batch, n_rows: int, weight_sum: float | None
+    ) -> tuple[float, float]:
         """Give each thread its share of the rows, and add the gradients up."""
         weight = float(n_rows)
-        if self._sample_weight is not None:
-            weight = float(self._sample_weight[batch].sum())
+        if self._rows.weight is not None:
+            weight = float(self._rows.weight[batch].sum())
         starts = range(0, n_rows, self.part_size)
         parts = self._parts[: len(starts)]
         tasks = []
@@ -176,7 +181,7 @@ class Objective:
                 share = batch[start:stop]
             # one generator for all: what it draws must not depend on which thread is faster
             part.draw_dropout(stop - start, self._random_state)
-            tasks.append(partial(part.evaluate, share, None, weight))
+            tasks.append(partial(part.evaluate, share, None, weight_sum or weight))
         self.crew.run(tasks)
         for part in parts[1:]:
             self.gradient += part.gradient
@@ -198,6 +203,18 @@ class Objective:
         """Return the batch of all rows."""
         return slice(0, self._n_samples)
 
+    def close(self) -> None:
+        """Let go of what an epoch that was broken off still holds."""
+
+
+@dataclass
+class _Rows:
+    """The rows that batches are of; read only."""
+
+    X: Any  # (n_rows, n_features), dense or CSR
+    signs: Array  # (n_rows,), int8
+    weight: Array | None  # (n_rows,), in the network's dtype
+
 
 class _Part:
     """What one thread computes of a batch, in arrays of its own.
@@ -206,8 +223,8 @@ class _Part:
     ----------
     network : Network
         Holds gradient and workspace of the part.
-    X, signs, sample_weight : array of shape (n_samples, ...)
-        All training rows; read only.
+    rows : _Rows
+        What batches are of.
     size : int
         Largest number of rows of the part.
     gathers : bool
@@ -222,9 +239,7 @@ class _Part:
     def __init__(
         self,
         network: Network,
-        X: Any,
-        signs: Array,
-        sample_weight: Any,
+        rows: _Rows,
         size: int,
         *,
         gathers: bool,
@@ -232,18 +247,14 @@ class _Part:
         self.gradient = network.gradient
         self.value = 0.0
         self._network = network
-        self._X = X
-        self._signs = signs
-        self._sample_weight = sample_weight
+        self._rows = rows
         self._signs_batch = np.empty(size, network.dtype)
-        self._sparse = scipy.sparse.issparse(X)
+        self._sparse = scipy.sparse.issparse(rows.X)
         if gathers:
             self._signs_bytes = np.empty(size, np.int8)
-            self._weight_batch: Any = (
-                None if sample_weight is None else np.empty(size, network.dtype)
-            )
+            self._weight_batch: Any = None if rows.weight is None else np.empty(size, network.dtype)
             self._X_batch: Any = (
-                None if self._sparse else np.empty((size, X.shape[1]), network.dtype)
+                None if self._sparse else np.empty((size, rows.X.shape[1]), network.dtype)
             )
 
     def draw_dropout(self, n_rows: int, random_state: Any) -> None:
@@ -265,7 +276,7 @@ class _Part:
         weight_sum : float, default=None
             Weight of the whole batch that the rows are of.
         """
-        X, signs, sample_weight = self._rows(rows)
+        X, signs, sample_weight = self._select(rows)
         if random_state is not None:
             self.draw_dropout(X.shape[0], random_state)
         logits, dlogits = self._network.forward(X)
@@ -275,19 +286,19 @@ class _Part:
         self._network.backward(X)
         return self.value, weight
 
-    def _rows(self, rows: Batch) -> tuple[Any, Array, Array | None]:
+    def _select(self, rows: Batch) -> tuple[Any, Array, Array | None]:
         """Return X, signs and weights of some rows: views, or copies in the part's arrays."""
-        X, weight = self._X, self._sample_weight
+        X, signs, weight = self._rows.X, self._rows.signs, self._rows.weight
         if isinstance(rows, slice):
             n_rows = rows.stop - rows.start
-            signs = self._signs[rows]
+            signs = signs[rows]
             weight = weight if weight is None else weight[rows]
             if n_rows < X.shape[0]:
                 X = X[rows]
         else:
             n_rows = rows.size
             # mode="clip" spares a buffered copy; the indices are valid by construction
-            signs = self._signs.take(rows, out=self._signs_bytes[:n_rows], mode="clip")
+            signs = signs.take(rows, out=self._signs_bytes[:n_rows], mode="clip")
             if weight is not None:
                 weight = weight.take(rows, out=self._weight_batch[:n_rows], mode="clip")
             if self._sparse:

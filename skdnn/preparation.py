@@ -7,16 +7,20 @@ where training starts. Trains nothing.
 from __future__ import annotations
 
 import copy
+import json
 import warnings
 from collections.abc import Callable
 from typing import Any
 
+import h5py
 import joblib
 import numpy as np
 from sklearn.metrics import check_scoring
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import validate_data
 
+from skdnn._exact_json import decode, encode
+from skdnn._state import Progress, Rows, TrainingState, Weights
 from skdnn._targets import (
     apply_class_weight,
     check_classes,
@@ -24,15 +28,76 @@ from skdnn._targets import (
     encode_labels,
     held_out_rows,
 )
+from skdnn.datasets.hdf5 import as_labels
+from skdnn.datasets.matrix import HDF5Matrix, as_matrix, is_on_disk
 from skdnn.network import flatten
-from skdnn.training import Rows, TrainingState, Weights, draw_parameters
+from skdnn.training import draw_parameters
 
-__all__ = ["DATA", "Preparation"]
+__all__ = ["DATA", "Preparation", "check_data"]
 
 Array = np.ndarray
 
 # How rows are validated wherever they come in
 DATA: dict[str, Any] = {"accept_sparse": "csr", "dtype": (np.float64, np.float32), "order": "C"}
+
+
+def check_data(model: Any, X: Any, y: Any = "no_validation", *, reset: bool = False) -> Any:
+    """Validate rows, and labels if there are any, as scikit-learn does.
+
+    Rows in a file stay there: their shape and type are looked at, their numbers when they are
+    read.
+
+    Parameters
+    ----------
+    model : DeepBinaryClassifier
+        Whose number and names of features are set or compared with.
+    X : {array-like, sparse matrix, HDF5Matrix, h5py.Dataset} of shape (n_samples, n_features)
+    y : {array-like, h5py.Dataset} of shape (n_samples,), default="no_validation"
+    reset : bool, default=False
+        Whether to set what is known of the features.
+
+    Returns
+    -------
+    X : {ndarray, CSR matrix, HDF5Matrix} of shape (n_samples, n_features)
+        float32 or float64.
+    y : ndarray of shape (n_samples,)
+        Only if it is given.
+
+    Raises
+    ------
+    ValueError or TypeError
+        For data that cannot be used.
+    """
+    if isinstance(y, h5py.Dataset):
+        y = as_labels(y)
+    if not is_on_disk(X):
+        return validate_data(model, X, y, reset=reset, **DATA)
+    X = as_matrix(X)
+    if len(X) == 0:
+        raise ValueError(f"Found no rows (shape={X.shape}) while a minimum of 1 is required.")
+    validate_data(model, X, y, reset=reset, skip_check_array=True)
+    if X.dtype not in DATA["dtype"]:
+        X = X.astype(np.float64)
+    if isinstance(y, str) and y == "no_validation":
+        return X
+    y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
+    check_consistent_length(X, y)
+    return X, y
+
+
+def _in_memory_if_it_fits(X: Any) -> Any:
+    """Return the rows of a file as an array, if its limit allows, else as they are."""
+    if isinstance(X, HDF5Matrix) and X.nbytes <= X.memory_limit:
+        return X.load()
+    return X
+
+
+def _hash_rows(rows: Rows) -> tuple[Any, ...]:
+    """Return rows with X as something to hash, without reading a whole file."""
+    X = rows.X
+    if isinstance(X, HDF5Matrix):
+        X = X.fingerprint(), X.memory_limit  # the limit has a say in the order of the rows
+    return tuple(rows._replace(X=X))
 
 
 class Preparation:
@@ -59,7 +124,8 @@ class Preparation:
 
     def check_rows(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> Rows:
         """Validate the data and return the rows of positive weight; set ``classes_``."""
-        X, y = validate_data(self._model, X, y, reset=not self.continuing, **DATA)
+        X, y = check_data(self._model, X, y, reset=not self.continuing)
+        X = _in_memory_if_it_fits(X)
         known = getattr(self._model, "classes_", None) if self.continuing else None
         if self._incremental and (known is None or classes is not None):
             given = check_classes(classes)
@@ -96,8 +162,29 @@ class Preparation:
             raise ValueError("class_weight leaves no row a positive weight: all are zero.")
         return rows.select(weight > 0)
 
+    def check_validation(self, validation: dict[str, Any]) -> Rows | None:
+        """Return the validation rows that the user gave."""
+        X_val, y_val = validation.get("X_val"), validation.get("y_val")
+        if (X_val is None) != (y_val is None):
+            raise ValueError("X_val and y_val go together: got one of them without the other.")
+        if X_val is None and validation.get("sample_weight_val") is not None:
+            raise ValueError("sample_weight_val weighs the rows of X_val, but X_val is missing.")
+        if X_val is None:
+            return None
+        if not self._model.early_stopping:
+            raise ValueError("X_val and y_val are for early_stopping=True, which is False here.")
+        try:
+            X_val, y_val = check_data(self._model, X_val, y_val)
+        except ValueError as error:
+            raise ValueError(f"X_val and y_val cannot be used: {error}") from error
+        positive = encode_labels(y_val, self._model.classes_, need_both=False, name="y_val")[1]
+        weight = check_sample_weight(
+            validation["sample_weight_val"], X_val.shape[0], "sample_weight_val"
+        )
+        return self._weigh(_in_memory_if_it_fits(X_val), positive, weight)
+
     def hold_out(
-        self, rows: Rows, validation: dict[str, Any], state: TrainingState
+        self, rows: Rows, held_out: Rows | None, state: TrainingState
     ) -> tuple[Rows, Rows | None]:
         """Return the rows to train and those to validate on: given, or set aside."""
         if self._incremental:
@@ -105,28 +192,12 @@ class Preparation:
                 # of a validation score, which is no loss of these rows, nor the next one's best
                 state.scoring, state.plateau = "", {}
             return rows, None
-        X_val, y_val = validation.get("X_val"), validation.get("y_val")
-        if (X_val is None) != (y_val is None):
-            raise ValueError("X_val and y_val go together: got one of them without the other.")
-        if X_val is None and validation.get("sample_weight_val") is not None:
-            raise ValueError("sample_weight_val weighs the rows of X_val, but X_val is missing.")
-        if X_val is not None and not self._model.early_stopping:
-            raise ValueError("X_val and y_val are for early_stopping=True, which is False here.")
-        held_out = None
-        if X_val is not None:
-            try:
-                X_val, y_val = validate_data(self._model, X_val, y_val, reset=False, **DATA)
-            except ValueError as error:
-                raise ValueError(f"X_val and y_val cannot be used: {error}") from error
-            positive = encode_labels(y_val, self._model.classes_, need_both=False, name="y_val")[1]
-            weight = check_sample_weight(
-                validation["sample_weight_val"], X_val.shape[0], "sample_weight_val"
-            )
-            held_out = self._weigh(X_val, positive, weight).astype(rows.X.dtype)
+        if held_out is not None:
+            held_out = held_out.astype(rows.X.dtype)
         # While the data are the same, so are the rows set aside, and scores can be compared
         watched = None
         if self._model.early_stopping and self._model.warm_start:
-            watched = joblib.hash(tuple(held_out or rows))
+            watched = joblib.hash(_hash_rows(held_out or rows))
         if watched != state.watched:
             state.watched, state.held_out, state.plateau = watched, None, {}
         if self._model.scoring != state.scoring:
@@ -155,6 +226,50 @@ class Preparation:
             return float(scorer(model, X, labels, **weight))
 
         return score
+
+    def hash_data(self, rows: Rows, held_out: Rows | None) -> dict[str, str]:
+        """Return hashes of what `check_rows` and `check_validation` returned, by argument."""
+        labels = self._model.classes_.tolist()
+        hashes = {}
+        for suffix, part in (("", rows), ("_val", held_out)):
+            if part is not None:
+                X, positive, weight = _hash_rows(part)
+                hashes[f"X{suffix}"] = joblib.hash(X)
+                hashes[f"y{suffix}"] = joblib.hash((labels, positive))
+                hashes[f"sample_weight{suffix}"] = joblib.hash(weight)
+        return hashes
+
+    def check_progress(self, progress: Progress, data: dict[str, str]) -> None:
+        """Raise ValueError unless a checkpoint is of this call: parameters and data are the same.
+
+        Parameters
+        ----------
+        progress : Progress
+            From the checkpoint.
+        data : dict of str to str
+            What `hash_data` returns of this call.
+        """
+        parameters = self._model.get_params(deep=False)
+        differences = []
+        for name, stored in progress.parameters.items():
+            value = parameters[name]
+            try:
+                same = json.dumps(encode(value)) == json.dumps(stored)
+            except TypeError:
+                same = False
+            if not same and name != "verbose":
+                differences.append(f"{name} was {decode(stored)!r} and is {value!r}")
+        differences += [
+            f"{name} is not the same data"
+            for name in sorted({*progress.data, *data})
+            if progress.data.get(name) != data.get(name)
+        ]
+        if differences:
+            raise ValueError(
+                f"The checkpoint {progress.source} is of another fit: {'; '.join(differences)}. "
+                "Fit with the parameters and data that it was made with, or train anew: remove "
+                "the file, or give Checkpoint another path."
+            )
 
     def make_state(self) -> TrainingState:
         """Return where training stands, to be moved on by this call alone."""

@@ -6,26 +6,29 @@ objective, solver, monitor. Validates no data and knows no fitted attributes.
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy.sparse
 
+from skdnn._state import Progress, Rows, TrainingState, Weights
 from skdnn._tasks import CallbackTasks
 from skdnn._threads import Crew, blas_threads, single_blas_thread
 from skdnn.activations import get_activation
+from skdnn.datasets import HDF5Matrix
 from skdnn.early_stopping import Monitor, Plateau
 from skdnn.initializers import initialize
 from skdnn.network import Network, count_parameters, flatten, layer_views
 from skdnn.objective import HeldOut, Objective
 from skdnn.rowspace import ROW_SPACE_SOLVERS, FullSpace, RowSpace, row_space_pays
 from skdnn.solvers import LBFGS, Adam, GradientDescent, Momentum, Solver, make_schedule
+from skdnn.streamed import StreamedObjective
 
-__all__ = ["Outcome", "Rows", "Training", "TrainingState", "Weights", "draw_parameters"]
+__all__ = ["Outcome", "Training", "draw_parameters", "make_solver"]
 
 Array = np.ndarray
 
@@ -35,72 +38,6 @@ _THREADED_RANK = 512
 # Multiplications of the forward pass, and rows, that make a thread's share of a batch worth it
 _SHARE_PRODUCTS = 4_000_000
 _SHARE_ROWS = 64
-
-
-class Rows(NamedTuple):
-    """Rows to train or to validate on."""
-
-    X: Any  # (n_samples, n_features), dense or CSR
-    positive: Array  # (n_samples,), bool: of the second class
-    weight: Array | None  # (n_samples,), float64, positive
-
-    def select(self, mask: Array) -> Rows:
-        """Return the rows where the mask is true."""
-        weight = None if self.weight is None else self.weight[mask]
-        return Rows(self.X[mask], self.positive[mask], weight)
-
-    def astype(self, dtype: np.dtype) -> Rows:
-        """Return the rows with X in a dtype."""
-        return self._replace(X=self.X.astype(dtype, copy=False))
-
-
-class Weights(NamedTuple):
-    """Parameters of a network, or numbers for each of them, by layer."""
-
-    coefs: list[Array]  # (n_in, n_out) by layer
-    intercepts: list[Array]  # (n_out,) by layer
-
-    @property
-    def layer_sizes(self) -> tuple[int, ...]:
-        """Sizes from the input to the logit."""
-        return (self.coefs[0].shape[0], *(bias.size for bias in self.intercepts))
-
-    def entering(self, space: FullSpace | RowSpace) -> Weights:
-        """Return the weights with the first layer in the coordinates of a space."""
-        return Weights([space.enter(self.coefs[0]), *self.coefs[1:]], self.intercepts)
-
-    def leaving(self, space: FullSpace | RowSpace, origin: Array | None = None) -> Weights:
-        """Undo `entering`; ``origin`` as in `RowSpace.leave`."""
-        return Weights([space.leave(self.coefs[0], origin), *self.coefs[1:]], self.intercepts)
-
-
-@dataclass
-class TrainingState:
-    """What training needs besides the parameters to go on as if it had never stopped."""
-
-    random_state: np.random.RandomState  # after all that was drawn from it
-    rule: str = ""  # class name of the solver
-    counters: dict[str, int] = field(default_factory=dict)  # of the solver
-    moments: dict[str, Weights] = field(default_factory=dict)  # of the solver
-    plateau: dict[str, Any] = field(default_factory=dict)  # of the stopping rule
-    latest: Weights | None = None  # where the fitted parameters are those of an earlier epoch
-    watched: str | None = None  # hash of the data that a validation score is of
-    held_out: Array | None = None  # rows set aside from them, bool
-    scoring: Any = "loss"  # what the plateau is of, if rows are watched; "" for training loss
-
-    def branch(self) -> TrainingState:
-        """Return a state that training can move on without a trace in this one."""
-        return replace(self, random_state=_copied(self.random_state))
-
-
-def _copied(random_state: np.random.RandomState) -> np.random.RandomState:
-    """Return a generator that goes on independently of the given one."""
-    drawn = random_state.get_state(legacy=False)
-    if drawn["bit_generator"] != "MT19937":
-        return copy.deepcopy(random_state)
-    twin = np.random.RandomState(0)  # several times faster than deepcopy
-    twin.set_state(drawn)
-    return twin
 
 
 @dataclass
@@ -157,6 +94,9 @@ class Training:
         Epochs of earlier calls.
     tasks : CallbackTasks, default=None
         Callbacks.
+    progress : Progress, default=None
+        Where the same call stood when it was killed: training goes on from there, and neither
+        ``start`` nor the moments of ``state`` are looked at.
     """
 
     def __init__(
@@ -173,33 +113,24 @@ class Training:
         incremental: bool = False,
         n_before: int = 0,
         tasks: CallbackTasks | None = None,
+        progress: Progress | None = None,
     ) -> None:
         started = time.perf_counter()
         self._state = state
         self._incremental = incremental
         self._max_iter = 1 if incremental else params.max_iter
-        self._solver = solver = _make_solver(params, restart=not incremental)
-        goes_on = state.rule == type(solver).__name__
-        moments = state.moments if goes_on else {}
-        weights = Weights(*layer_views(start, layer_sizes))
-        # Columns that would leave the span of X's rows, or that something outside of it looks at
-        others = [moment.coefs[0] for moment in moments.values()]
-        if params.alpha > 0 or held_out is not None:
-            others.append(weights.coefs[0])
-        with single_blas_thread(rows.X.shape[0] <= _THREADED_RANK):
-            self._space = space = _make_space(
-                params, rows.X, others, layer_sizes[1], batch_size, incremental
-            )
-        # what lies outside the space does not move
-        self._origin = None if isinstance(space, FullSpace) else weights.coefs[0]
-        if self._origin is not None:
-            layer_sizes = (space.rows.shape[1], *layer_sizes[1:])
-            start = flatten(*weights.entering(space), start.dtype)
-        self._network = network = _make_network(params, layer_sizes, start)
-        if goes_on:
-            inside = {name: moment.entering(space) for name, moment in moments.items()}
-            flat = {name: flatten(*moment, start.dtype) for name, moment in inside.items()}
-            solver.set_state(state.counters, flat)
+        self._solver = solver = make_solver(params, restart=not incremental)
+        # Validation rows and the penalty look at what lies outside the span of X's rows
+        looks_outside = params.alpha > 0 or held_out is not None
+        if progress is None:
+            vectors = self._begin(params, rows.X, layer_sizes, start, batch_size, looks_outside)
+        else:
+            vectors = self._go_on(progress, rows.X, looks_outside)
+        layer_sizes = (self._space.rows.shape[1], *layer_sizes[1:])
+        self._network = network = _make_network(params, layer_sizes, vectors.pop("parameters"))
+        best = vectors.pop("best", None)
+        if state.rule == type(solver).__name__:
+            solver.set_state(state.counters, vectors)
         self._make_objective(params, rows, batch_size)
         # lbfgs has a stopping rule of its own, unless validation rows give another
         no_rule = params.tol is None or (held_out is None and params.solver == "lbfgs")
@@ -217,6 +148,50 @@ class Training:
             n_before=n_before,
             started=started,
         )
+        self._ended = ""
+        if progress is not None:
+            self._ended = progress.ended
+            self._monitor.set_state(progress.curves, best, progress.best_iter)
+
+    def _begin(
+        self,
+        params: Any,
+        X: Any,
+        layer_sizes: Sequence[int],
+        start: Array,
+        batch_size: int,
+        looks_outside: bool,
+    ) -> dict[str, Array]:
+        """Choose the coordinates; return parameters and moments in them, flat."""
+        weights, moments = Weights(*layer_views(start, layer_sizes)), {}
+        if self._state.rule == type(self._solver).__name__:
+            moments = self._state.moments
+        self._velocities = [moment.coefs[0] for moment in moments.values()]
+        others = self._velocities + ([weights.coefs[0]] if looks_outside else [])
+        with single_blas_thread(X.shape[0] <= _THREADED_RANK):
+            self._space: FullSpace | RowSpace = _make_space(
+                params, X, others, layer_sizes[1], batch_size, self._incremental
+            )
+        space = self._space
+        vectors = {
+            name: flatten(*moment.entering(space), start.dtype) for name, moment in moments.items()
+        }
+        # what lies outside the space does not move
+        self._origin = None if isinstance(space, FullSpace) else weights.coefs[0]
+        if self._origin is not None:
+            start = flatten(*weights.entering(space), start.dtype)
+        return {"parameters": start, **vectors}
+
+    def _go_on(self, progress: Progress, X: Any, looks_outside: bool) -> dict[str, Array]:
+        """Make the coordinates anew that the killed call was in; return its vectors."""
+        self._origin, self._velocities = progress.first_layer, progress.velocities
+        if self._origin is None:
+            self._space = FullSpace(X)
+        else:
+            with single_blas_thread(X.shape[0] <= _THREADED_RANK):
+                others = self._velocities + ([self._origin] if looks_outside else [])
+                self._space = RowSpace(X, others)
+        return {name: vector.copy() for name, vector in progress.vectors.items()}
 
     def _make_objective(self, params: Any, rows: Rows, batch_size: int) -> None:
         """Make the objective, and the crew that evaluates it."""
@@ -225,7 +200,8 @@ class Training:
         products = 0 if scipy.sparse.issparse(rows.X) else batch_size * network.n_weights
         n_shares = min(products // _SHARE_PRODUCTS, batch_size // _SHARE_ROWS, blas_threads())
         self._crew = Crew(max(1, n_shares))
-        self._objective = Objective(
+        objective_type = StreamedObjective if isinstance(rows.X, HDF5Matrix) else Objective
+        self._objective = objective_type(
             network,
             self._space.rows,
             rows.positive,
@@ -252,15 +228,23 @@ class Training:
             When a cost, gradient, parameter or moment is not finite.
         """
         network, monitor, solver = self._network, self._monitor, self._solver
-        converged = False
+        converged = self._ended in ("converged", "callback")
         # Overflow is found where it matters, and reported as divergence
         with (
             np.errstate(all="ignore"),
             monitor.interruptible(),
             single_blas_thread(),
             self._crew,
+            closing(self._objective),
         ):
-            converged = solver.minimize(self._objective, self._max_iter, monitor)
+            if not self._ended:
+                n_done = len(monitor.loss_curve)
+                converged = solver.minimize(self._objective, self._max_iter, monitor, n_done)
+                self._ended = "converged" if converged else "max_iter"
+        if monitor.interrupted:
+            self._ended = ""
+        elif monitor.stopped_by_callback and not monitor.reached_plateau:
+            self._ended = "callback"
 
         counters, moments = solver.get_state()
         state = replace(
@@ -297,6 +281,30 @@ class Training:
         weights = self._leave(self._network.parameters.copy())
         return Outcome(weights, self._state, self._monitor, converged=False, dead_layers=[])
 
+    def get_progress(self) -> Progress:
+        """Return where training stands at the end of an epoch; the vectors are its own."""
+        counters, moments = self._solver.get_state()
+        monitor = self._monitor
+        vectors = {"parameters": self._network.parameters, **moments}
+        if monitor.best_parameters is not None:
+            vectors["best"] = monitor.best_parameters
+        return Progress(
+            replace(
+                self._state,
+                rule=type(self._solver).__name__,
+                counters=counters,
+                moments={},
+                plateau=self._plateau.get_state(),
+                latest=None,
+            ),
+            vectors,
+            self._origin,
+            [] if self._origin is None else self._velocities,
+            monitor.curves,
+            monitor.best_iter,
+            "converged" if monitor.reached_plateau else self._ended,
+        )
+
     def _make_validation(
         self, rows: Rows, held_out: Rows, score: Callable[[Weights, Any], float] | None
     ) -> Callable[[], tuple[float, float]]:
@@ -322,7 +330,7 @@ def _make_network(params: Any, layer_sizes: Sequence[int], start: Array) -> Netw
     )
 
 
-def _make_solver(params: Any, *, restart: bool) -> Solver:
+def make_solver(params: Any, *, restart: bool) -> Solver:
     """Return the solver that the parameters ask for."""
     if params.solver == "lbfgs":
         return LBFGS(None if params.tol is None else float(params.tol), params.max_fun)
@@ -358,7 +366,7 @@ def _make_space(
     incremental: bool,
 ) -> FullSpace | RowSpace:
     """Return the coordinates to train in."""
-    possible = params.solver in ROW_SPACE_SOLVERS and not scipy.sparse.issparse(X)
+    possible = params.solver in ROW_SPACE_SOLVERS and isinstance(X, np.ndarray)
     if params.row_space == "auto":
         # One call of many would not repay it, and a user's own function may look at the features
         wanted = possible and not incremental and not callable(params.scoring)
@@ -375,9 +383,11 @@ def _make_space(
     else:
         wanted = params.row_space
     if wanted and not possible:
-        what = "sparse X" if params.solver in ROW_SPACE_SOLVERS else f"solver={params.solver!r}"
+        what = f"solver={params.solver!r}"
+        if params.solver in ROW_SPACE_SOLVERS:
+            what = "sparse X" if scipy.sparse.issparse(X) else "X that stays on disk"
         raise ValueError(
-            f"row_space=True cannot serve {what}: it takes dense X and the solvers "
+            f"row_space=True cannot serve {what}: it takes dense X in memory and the solvers "
             f"{', '.join(ROW_SPACE_SOLVERS)}."
         )
     if wanted:

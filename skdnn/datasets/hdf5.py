@@ -17,7 +17,16 @@ from typing import overload
 import h5py
 import numpy as np
 
-__all__ = ["load_hdf5", "read_labels"]
+__all__ = [
+    "as_labels",
+    "check_features",
+    "check_scale",
+    "get_dataset",
+    "load_hdf5",
+    "open_for_reading",
+    "read_labels",
+    "scaled_dtype",
+]
 
 Array = np.ndarray
 
@@ -123,13 +132,13 @@ def load_hdf5(
     >>> y.tolist()
     ['no', 'yes', 'yes', 'no']
     """
-    _check_scale(scale)
-    with _open_for_reading(path) as file:
-        features = _get_dataset(file, x, "x")
-        _check_features(features, x)
+    check_scale(scale)
+    with open_for_reading(path) as file:
+        features = get_dataset(file, x, "x")
+        check_features(features, x)
         if y is None:
             return _read_features(features, scale, flatten)
-        labels = _get_dataset(file, y, "y")
+        labels = get_dataset(file, y, "y")
         _check_labels(labels, y)
         if labels.shape[0] != features.shape[0]:
             raise ValueError(
@@ -167,7 +176,7 @@ def read_labels(path: str | os.PathLike[str], key: str) -> Array:
     >>> import tempfile
     >>> from pathlib import Path
     >>> import h5py
-    >>> from skdnn.datasets.hdf5 import read_labels
+    >>> from skdnn.datasets import read_labels
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "names.h5"
     ...     with h5py.File(path, "w") as file:
@@ -175,14 +184,21 @@ def read_labels(path: str | os.PathLike[str], key: str) -> Array:
     ...     read_labels(path, "names").tolist()
     ['non-cat', 'cat']
     """
-    with _open_for_reading(path) as file:
-        labels = _get_dataset(file, key, "key")
-        _check_labels(labels, key)
-        return _read_labels(labels, key)
+    with open_for_reading(path) as file:
+        return as_labels(get_dataset(file, key, "key"))
+
+
+def as_labels(labels: h5py.Dataset) -> Array:
+    """Read an open dataset of labels as `read_labels` does."""
+    if not labels:
+        raise ValueError("The labels are a dataset of a file that is closed.")
+    key = (labels.name or "").lstrip("/")
+    _check_labels(labels, key)
+    return _read_labels(labels, key)
 
 
 @contextmanager
-def _open_for_reading(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
+def open_for_reading(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
     """Open a file, with errors that name it whatever is wrong with it."""
     path = Path(path)
     if path.is_dir():
@@ -217,7 +233,7 @@ def _dataset_keys(file: h5py.File) -> list[str]:
     return keys
 
 
-def _get_dataset(file: h5py.File, key: str, parameter: str) -> h5py.Dataset:
+def get_dataset(file: h5py.File, key: str, parameter: str) -> h5py.Dataset:
     """Return the dataset of a key; ``parameter`` is what the caller knows the key as."""
     if not isinstance(key, str):
         raise TypeError(
@@ -236,7 +252,8 @@ def _get_dataset(file: h5py.File, key: str, parameter: str) -> h5py.Dataset:
     return node
 
 
-def _check_scale(scale: float | None) -> None:
+def check_scale(scale: float | None) -> None:
+    """Raise a ValueError unless the divisor is None or a positive finite number."""
     if scale is None:
         return
     is_number = isinstance(scale, Real) and not isinstance(scale, bool | np.bool_)
@@ -244,8 +261,14 @@ def _check_scale(scale: float | None) -> None:
         raise ValueError(f"scale must be a positive finite number or None, got {scale!r}.")
 
 
-def _check_features(features: h5py.Dataset, key: str) -> None:
-    name = f"{features.file.filename}: x={key!r}"
+def scaled_dtype(dtype: np.dtype) -> np.dtype:
+    """Return the dtype that dividing by ``scale`` gives: float32 is kept, the rest is float64."""
+    return np.dtype(np.float32 if dtype.newbyteorder("=") == np.float32 else np.float64)
+
+
+def check_features(features: h5py.Dataset, key: str, parameter: str = "x") -> None:
+    """Raise a ValueError unless a dataset holds numbers and has an axis of samples."""
+    name = f"{features.file.filename}: {parameter}={key!r}"
     if features.dtype.kind not in "biuf":
         raise ValueError(
             f"{name} holds {features.dtype}; features must be integers, floats or booleans."
@@ -272,8 +295,7 @@ def _check_labels(labels: h5py.Dataset, key: str) -> None:
 def _read_features(features: h5py.Dataset, scale: float | None, flatten: bool) -> Array:
     X = features[()]  # (n_samples, ...)
     if scale is not None:
-        keeps_dtype = X.dtype in (np.float32, np.float64)
-        X = np.divide(X, float(scale), dtype=X.dtype if keeps_dtype else np.float64)
+        X = np.divide(X, float(scale), dtype=scaled_dtype(X.dtype))
     if flatten:
         # not -1: it is undefined when there are no samples
         X = X.reshape(X.shape[0], math.prod(X.shape[1:]))

@@ -58,8 +58,8 @@ class Adam(FirstOrderSolver):
         self.epsilon = epsilon
         self.weight_decay = weight_decay
 
-    def prepare(self, objective: Objective) -> None:
-        super().prepare(objective)
+    def prepare(self, objective: Objective, n_done: int = 0) -> None:
+        super().prepare(objective, n_done)
         parameters = objective.parameters
         self._weights = parameters[: objective.n_weights]
         dtype = parameters.dtype

@@ -82,7 +82,9 @@ class Solver(ABC):
     """Minimises an objective in place, starting from its parameters."""
 
     @abstractmethod
-    def minimize(self, objective: Objective, max_iter: int, monitor: Monitor) -> bool:
+    def minimize(
+        self, objective: Objective, max_iter: int, monitor: Monitor, n_done: int = 0
+    ) -> bool:
         """Run up to ``max_iter`` epochs.
 
         Parameters
@@ -93,6 +95,8 @@ class Solver(ABC):
             Largest number of epochs.
         monitor : Monitor
             Told of the epochs; may stop.
+        n_done : int, default=0
+            How many of the epochs were done before the same call was killed.
 
         Returns
         -------
@@ -170,14 +174,14 @@ class FirstOrderSolver(Solver):
         self.n_plateaus = counters["n_plateaus"]
         self.moments = moments
 
-    def prepare(self, objective: Objective) -> None:
+    def prepare(self, objective: Objective, n_done: int = 0) -> None:
         """Make the moments, unless there are some, and what the steps need besides."""
         for name in self.moment_names:
             if name not in self.moments:
                 self.moments[name] = np.zeros_like(objective.parameters)
         n_batches = objective.n_batches
         self._n_warmup = round(self.warmup * n_batches)
-        begin = self.n_steps if self.restart else 0
+        begin = self.n_steps - n_done * n_batches if self.restart else 0
         self._first = max(begin, self._n_warmup)  # steps before the schedule's first
         self._n_scheduled = max(1, begin + self.horizon * n_batches - self._first)
 
@@ -197,10 +201,12 @@ class FirstOrderSolver(Solver):
         self.n_plateaus += 1
         return False
 
-    def minimize(self, objective: Objective, max_iter: int, monitor: Monitor) -> bool:
+    def minimize(
+        self, objective: Objective, max_iter: int, monitor: Monitor, n_done: int = 0
+    ) -> bool:
         parameters, gradient = objective.parameters, objective.gradient
-        self.prepare(objective)
-        for epoch in range(1, max_iter + 1):
+        self.prepare(objective, n_done)
+        for epoch in range(n_done + 1, max_iter + 1):
             monitor.begin_epoch()
             total = 0.0
             for batch in objective.batches():

@@ -18,8 +18,8 @@ Array = np.ndarray
 class GradientDescent(FirstOrderSolver):
     """parameters -= learning_rate * gradient."""
 
-    def prepare(self, objective: Objective) -> None:
-        super().prepare(objective)
+    def prepare(self, objective: Objective, n_done: int = 0) -> None:
+        super().prepare(objective, n_done)
         self._add_gradient = AddMultiple(objective.gradient, objective.parameters)
 
     def step(self, rate: float) -> None:
@@ -51,8 +51,8 @@ class Momentum(GradientDescent):
         self.momentum = momentum
         self.nesterov = nesterov
 
-    def prepare(self, objective: Objective) -> None:
-        super().prepare(objective)
+    def prepare(self, objective: Objective, n_done: int = 0) -> None:
+        super().prepare(objective, n_done)
         velocity = self.moments["velocity"]
         self._accelerate = AddMultiple(objective.gradient, velocity)
         self._add_velocity = AddMultiple(velocity, objective.parameters)

@@ -40,9 +40,13 @@ class LBFGS(Solver):
     def set_state(self, counters: dict[str, int], moments: dict[str, Array]) -> None:
         """Do nothing: scipy keeps the history to itself, a new call starts with an empty one."""
 
-    def minimize(self, objective: Objective, max_iter: int, monitor: Monitor) -> bool:
+    def minimize(
+        self, objective: Objective, max_iter: int, monitor: Monitor, n_done: int = 0
+    ) -> bool:
+        if n_done >= max_iter:
+            return False
         parameters = objective.parameters
-        line_search = _SafeObjective(objective, monitor)
+        line_search = _SafeObjective(objective, monitor, n_done)
 
         def end_of_iteration(intermediate_result: OptimizeResult) -> None:
             line_search.accept(intermediate_result.x)
@@ -61,7 +65,7 @@ class LBFGS(Solver):
             method="L-BFGS-B",
             callback=end_of_iteration,
             options={
-                "maxiter": max_iter,
+                "maxiter": max_iter - n_done,
                 "maxfun": self.max_fun,
                 # The objective tests for a stationary point: its coordinates may be its own
                 "gtol": 0.0,
@@ -72,17 +76,17 @@ class LBFGS(Solver):
         if line_search.is_open:
             monitor.abandon_epoch(float(result.fun))
         if self.tol is not None and not result.success and result.status != 99:
-            self._warn(result, max_iter)
+            self._warn(result, max_iter, n_done)
         # status 1: out of iterations or evaluations; 99: stopped by end_of_iteration
         return result.status != 1
 
-    def _warn(self, result: OptimizeResult, max_iter: int) -> None:
+    def _warn(self, result: OptimizeResult, max_iter: int, n_done: int) -> None:
         if result.status != 1:
             advice = (
                 "the line search found no lower point, which is the limit of "
                 "the dtype's precision or a sign of badly scaled features"
             )
-        elif result.nit >= max_iter:
+        elif n_done + result.nit >= max_iter:
             advice = f"max_iter={max_iter} iterations were not enough: raise it"
         else:
             advice = f"max_fun={self.max_fun} evaluations were not enough: raise it"
@@ -97,12 +101,12 @@ class LBFGS(Solver):
 class _SafeObjective:
     """Loss and gradient for the line search, in float64, finite at every trial point."""
 
-    def __init__(self, objective: Objective, monitor: Monitor) -> None:
+    def __init__(self, objective: Objective, monitor: Monitor, n_done: int) -> None:
         self._objective = objective
         self._monitor = monitor
         self.is_open = False  # whether an iteration has begun and not ended
         self._batch = objective.all_rows()
-        self._n_accepted = 0
+        self._n_accepted = n_done
         # The point that the search starts from, its loss and its gradient
         self._base: tuple[Array, float, Array] | None = None
         self._latest: tuple[float, Array] | None = None

@@ -1,0 +1,107 @@
+"""The objective over rows that stay in a file: its batches come window by window.
+
+The order, the sums and the network are those of `Objective`; only where the rows are read is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from skdnn.datasets.streaming import Windows
+from skdnn.network import Network
+from skdnn.objective import Batch, Objective
+
+__all__ = ["StreamedObjective"]
+
+Array = np.ndarray
+
+# Rows that a thread evaluates together where a batch is the whole file
+_PIECE_ROWS = 4096
+
+
+class StreamedObjective(Objective):
+    """`Objective` over the rows of an `HDF5Matrix`.
+
+    A batch of all rows is evaluated piece by piece, which changes its sums by rounding only.
+
+    Parameters
+    ----------
+    network : Network
+        Holds the flat vectors.
+    X : HDF5Matrix of shape (n_samples, n_features)
+        Training rows.
+    y, sample_weight : ndarray of shape (n_samples,)
+        As of `Objective`.
+    batch_size : int
+        Rows of a batch.
+    shuffle : bool, default=True
+        Whether an epoch goes through the chunks of the file in a new random order, and through
+        the rows of each window of chunks.
+    **others
+        As of `Objective`.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        X: Any,
+        y: Array,
+        sample_weight: Array | None = None,
+        *,
+        batch_size: int,
+        shuffle: bool = True,
+        **others: Any,
+    ) -> None:
+        n_samples = X.shape[0]
+        self._takes_all = batch_size >= n_samples
+        if self._takes_all:
+            crew = others.get("crew")
+            batch_size = min(_PIECE_ROWS * (1 if crew is None else crew.n_threads), n_samples)
+        super().__init__(
+            network,
+            X,
+            y,
+            sample_weight,
+            batch_size=batch_size,
+            shuffle=shuffle and not self._takes_all,
+            **others,
+        )
+        if self._takes_all:
+            self.n_batches = 1
+            self._sum = np.empty_like(self.gradient)
+        whole_rows = 1 if self._takes_all else batch_size
+        self._windows = Windows(X, batch_size=whole_rows, dtype=network.dtype)
+        self._epoch = self._windows.epoch()
+
+    def batches(self) -> Iterator[Batch]:
+        return iter([self.all_rows()]) if self._takes_all else self._read()
+
+    def _read(self) -> Iterator[Batch]:
+        """Read an epoch's windows, and give the batches of each while it is in place."""
+        self._epoch = self._windows.epoch(self._random_state if self._shuffle else None)
+        for window in self._epoch:
+            rows, place = self._rows, window.rows
+            rows.X, rows.signs = window.X, self._signs[place]
+            if self._sample_weight is not None:
+                rows.weight = self._sample_weight[place]
+            n_rows = place.size if window.order is None else window.order.size
+            for start in range(0, n_rows, self._batch_size):
+                batch = slice(start, min(start + self._batch_size, n_rows))
+                yield batch if window.order is None else window.order[batch]
+
+    def close(self) -> None:
+        self._epoch.close()
+
+    def _mean_loss(self, batch: Batch, weight_sum: float | None = None) -> tuple[float, float]:
+        if not self._takes_all:
+            return super()._mean_loss(batch, weight_sum)
+        value = 0.0
+        self._sum[...] = 0
+        for piece in self._read():
+            value += super()._mean_loss(piece, self.weight_sum)[0]
+            self._sum += self.gradient
+        np.copyto(self.gradient, self._sum)
+        return value, self.weight_sum
