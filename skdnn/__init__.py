@@ -1,14 +1,17 @@
 """A deep network for binary classification that behaves like scikit-learn's own estimators."""
 
+from skdnn.callbacks import Checkpoint, load_checkpoint
 from skdnn.classifier import DeepBinaryClassifier
 from skdnn.persistence import ModelFileError, load_model, save_model
 from skdnn.solvers import DivergenceError
 
 __all__ = [
+    "Checkpoint",
     "DeepBinaryClassifier",
     "DivergenceError",
     "ModelFileError",
     "__version__",
+    "load_checkpoint",
     "load_model",
     "save_model",
 ]

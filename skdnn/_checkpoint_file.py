@@ -1,0 +1,189 @@
+"""Where a fit stands as attributes and arrays, and the way back: no pickle, nothing executed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from skdnn._container import Contents, StrPath, as_file_error
+from skdnn._model_file import (
+    check_canonical,
+    pack_model,
+    pack_parameters,
+    unpack_model,
+    unpack_parameters,
+)
+from skdnn._parameters import check_dropout, check_hidden_layer_sizes
+from skdnn._state import Progress
+from skdnn._training_file import pack_state, unpack_state
+from skdnn.classifier import DeepBinaryClassifier
+from skdnn.network import count_parameters
+from skdnn.training import make_solver
+
+__all__ = ["checkpoint_of", "pack_checkpoint"]
+
+Array = np.ndarray
+Attributes = dict[str, Any]
+Arrays = dict[str, Array]
+
+_CURVES = ("loss", "learning_rate", "validation_loss", "validation_score")
+_ENDS = ("", "converged", "max_iter", "callback")
+_DATA = ("X", "y", "sample_weight", "X_val", "y_val", "sample_weight_val")
+# of the model that a call with warm_start goes on from
+_BEFORE = "before"
+
+
+def pack_checkpoint(
+    model: DeepBinaryClassifier, progress: Progress, before: DeepBinaryClassifier | None
+) -> tuple[Attributes, Arrays]:
+    """Return what is stored of a fit.
+
+    Parameters
+    ----------
+    model : DeepBinaryClassifier
+        Whose parameters are stored.
+    progress : Progress
+        Where its fit stands.
+    before : DeepBinaryClassifier or None
+        The fitted model that it goes on from.
+    """
+    attributes, arrays = pack_state(progress.state, "training_state")
+    attributes |= {
+        "parameters": pack_parameters(model.get_params(deep=False)),
+        "data": progress.data,
+        "best_iter": progress.best_iter,
+        "ended": progress.ended,
+    }
+    arrays |= {f"vectors/{name}": vector for name, vector in progress.vectors.items()}
+    arrays |= {f"curves/{name}": np.array(progress.curves[name], np.float64) for name in _CURVES}
+    if progress.first_layer is not None:
+        arrays["row_space/first_layer"] = progress.first_layer
+    for i, velocity in enumerate(progress.velocities, 1):
+        arrays[f"row_space/velocities/{i}"] = velocity
+    if before is not None:
+        for target, packed in zip((attributes, arrays), pack_model(before), strict=True):
+            target |= {f"{_BEFORE}/{name}": value for name, value in packed.items()}
+    # so that the loss of one shows
+    attributes["contents"] = sorted(arrays)
+    return attributes, arrays
+
+
+def checkpoint_of(contents: Contents, path: StrPath) -> DeepBinaryClassifier:
+    """Return the estimator that a file holds, ready to go on; ``path`` names it in an error."""
+    try:
+        if contents.kind != "checkpoint":
+            raise ValueError(f"holds a {contents.kind[:40]}, not a checkpoint.")
+        model, progress, before = _unpack(contents.attributes, contents.arrays)
+        progress.source = str(path)
+        check_canonical(*pack_checkpoint(model, progress, before), contents)
+    except Exception as error:
+        raise as_file_error(path, error) from error
+    if before is not None:
+        model = before
+    model._progress = progress
+    return model
+
+
+def _unpack(
+    attributes: Attributes, arrays: Arrays
+) -> tuple[DeepBinaryClassifier, Progress, DeepBinaryClassifier | None]:
+    """Undo `pack_checkpoint`, or raise an exception of any type."""
+    if attributes["contents"] != sorted(arrays):
+        raise ValueError("attribute 'contents' does not name the arrays that are there.")
+    model = unpack_parameters(attributes["parameters"])
+    hidden = check_hidden_layer_sizes(model.hidden_layer_sizes)
+    check_dropout(model.dropout, len(hidden), model.solver)
+    ended, best_iter, data = (attributes[name] for name in ("ended", "best_iter", "data"))
+    if ended not in _ENDS:
+        raise ValueError(f"attribute 'ended' is {ended!r}, and must be one of {_ENDS}.")
+    _check_data(data)
+    curves = _unpack_curves(arrays)
+    if type(best_iter) is not int or not 0 <= best_iter <= len(curves["validation_score"]):
+        raise ValueError(f"attribute 'best_iter' is {best_iter!r}, and must be an epoch.")
+    state = unpack_state(attributes, arrays, "training_state", None)
+    solver = make_solver(model, restart=True)
+    if state.rule != type(solver).__name__:
+        raise ValueError(f"attribute 'training_state/rule' is {state.rule!r}: not the solver's.")
+    names = ["parameters", *getattr(solver, "moment_names", ()), *(["best"] if best_iter else [])]
+    vectors = {name: arrays[f"vectors/{name}"] for name in names}
+    first_layer = arrays.get("row_space/first_layer")
+    velocities = [] if first_layer is None else _unpack_velocities(arrays)
+    _check_arrays(vectors, first_layer, velocities, hidden)
+    progress = Progress(
+        state,
+        vectors,
+        first_layer,
+        velocities,
+        curves,
+        best_iter,
+        ended,
+        attributes["parameters"],
+        data,
+    )
+    prefix = f"{_BEFORE}/"
+    earlier = [
+        {name.removeprefix(prefix): v for name, v in part.items() if name.startswith(prefix)}
+        for part in (attributes, arrays)
+    ]
+    return model, progress, unpack_model(*earlier) if any(earlier) else None
+
+
+def _check_data(data: Any) -> None:
+    known = isinstance(data, dict) and set(data) <= set(_DATA)
+    if not known or not all(isinstance(value, str) for value in data.values()):
+        raise ValueError(f"attribute 'data' must have texts for some of {_DATA}.")
+
+
+def _unpack_curves(arrays: Arrays) -> dict[str, list[float]]:
+    curves = {}
+    for name in _CURVES:
+        curve = arrays[f"curves/{name}"]
+        if curve.ndim != 1 or curve.dtype != np.float64:
+            raise ValueError(f"'curves/{name}' is {curve.dtype} of shape {curve.shape}.")
+        curves[name] = curve.tolist()
+    n_loss, n_rates, n_validation, n_scores = (len(curves[name]) for name in _CURVES)
+    if not n_loss or n_rates not in (0, n_loss) or not n_scores == n_validation in (0, n_loss):
+        raise ValueError("the curves do not match: each has an entry an epoch, or none.")
+    if not np.isfinite(curves["loss"]).all():
+        raise ValueError("'curves/loss' has entries that are not finite.")
+    return curves
+
+
+def _unpack_velocities(arrays: Arrays) -> list[Array]:
+    velocities: list[Array] = []
+    while (name := f"row_space/velocities/{len(velocities) + 1}") in arrays:
+        velocities.append(arrays[name])
+    return velocities
+
+
+def _check_arrays(
+    vectors: dict[str, Array],
+    first_layer: Array | None,
+    velocities: list[Array],
+    hidden: Sequence[int],
+) -> None:
+    """Refuse vectors and matrices that are not of one network."""
+    parameters = vectors["parameters"]
+    n_units = (*hidden, 1)[0]
+    n_inputs, rest = divmod(parameters.size - sum(count_parameters((0, *hidden, 1))), n_units)
+    if rest or n_inputs < 1 or parameters.dtype not in ("f4", "f8"):
+        raise ValueError(
+            f"'vectors/parameters' is {parameters.dtype} of {parameters.size} entries, which are "
+            f"not the parameters of a network with the hidden layers {tuple(hidden)}."
+        )
+    shapes = {f"vectors/{name}": (vector, parameters.shape) for name, vector in vectors.items()}
+    if first_layer is not None:
+        shape = (max(n_inputs, first_layer.shape[0]), n_units)
+        shapes["row_space/first_layer"] = first_layer, shape
+        for i, velocity in enumerate(velocities, 1):
+            shapes[f"row_space/velocities/{i}"] = velocity, shape
+    for name, (array, shape) in shapes.items():
+        if array.shape != shape or array.dtype != parameters.dtype:
+            raise ValueError(
+                f"{name!r} is {array.dtype} of shape {array.shape}, and must be "
+                f"{parameters.dtype} of shape {shape}."
+            )
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name!r} has entries that are not finite.")
