@@ -1,0 +1,228 @@
+"""LossCurveDisplay: how the loss went down, epoch by epoch."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from skdnn.displays._drawing import add_legend, make_axes, palette, require_matplotlib
+from skdnn.inspection.subject import fitted_network
+
+__all__ = ["LossCurveDisplay"]
+
+_RATE_AXIS = "skdnn learning rate"
+
+
+class LossCurveDisplay:
+    """Training and validation loss of each epoch, the best epoch, and the learning rate.
+
+    Use `from_estimator` to make one. Curves go on over several calls of ``fit`` with
+    ``warm_start``, and of ``partial_fit``.
+
+    Parameters
+    ----------
+    loss_curve : array-like of shape (n_epochs,)
+        Training loss of each epoch.
+    validation_loss_curve : array-like of shape (n_validated,), default=None
+        Log loss of the validation rows after each of the last ``n_validated`` epochs.
+    best_iter : int, default=None
+        The epoch whose parameters were kept, counted from 1 along ``validation_loss_curve``.
+    learning_rate_curve : array-like of shape (n_epochs,), default=None
+        Learning rate of each epoch.
+    name : str, default=None
+        Name of the model, put before the labels.
+
+    Attributes
+    ----------
+    line_, validation_line_, learning_rate_line_ : matplotlib Line2D or None
+        The curves.
+    best_ : matplotlib Line2D or None
+        Mark of the best epoch.
+    ax_, figure_ : matplotlib Axes and Figure
+        Where they were drawn.
+    learning_rate_ax_ : matplotlib Axes or None
+        The second axis.
+    legend_ : matplotlib Legend
+        What the curves are.
+
+    See Also
+    --------
+    LayerStatisticsDisplay : Where the gradient fades, if the loss does not go down.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.preprocessing import scale
+    >>> from skdnn import DeepBinaryClassifier
+    >>> from skdnn.displays import LossCurveDisplay
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> model = DeepBinaryClassifier(
+    ...     (32,), early_stopping=True, learning_rate="cosine", max_iter=30, tol=None,
+    ...     random_state=0,
+    ... )
+    >>> display = LossCurveDisplay.from_estimator(model.fit(scale(X), y))
+    >>> display.ax_.get_xlabel(), len(display.line_.get_ydata())
+    ('epoch', 30)
+    """
+
+    def __init__(
+        self,
+        loss_curve: ArrayLike,
+        *,
+        validation_loss_curve: ArrayLike | None = None,
+        best_iter: int | None = None,
+        learning_rate_curve: ArrayLike | None = None,
+        name: str | None = None,
+    ) -> None:
+        self.loss_curve = loss_curve
+        self.validation_loss_curve = validation_loss_curve
+        self.best_iter = best_iter
+        self.learning_rate_curve = learning_rate_curve
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        name: str | None = None,
+        show_learning_rate: bool | None = None,
+        ax: Any = None,
+        line_kw: dict[str, Any] | None = None,
+    ) -> Self:
+        """Draw the curves of a fitted network.
+
+        Parameters
+        ----------
+        estimator : DeepBinaryClassifier or Pipeline
+            Fitted. A pipeline must end with the network.
+        name : str, default=None
+            Name of the model, put before the labels; for several models on the same ``ax``.
+        show_learning_rate : bool, default=None
+            Whether to draw the learning rate on a second axis; by default, if it changes.
+        ax : matplotlib Axes, default=None
+            Where to draw; by default in a new figure.
+        line_kw : dict, default=None
+            Passed to ``Axes.plot`` for the losses.
+
+        Returns
+        -------
+        LossCurveDisplay
+
+        Raises
+        ------
+        ImportError
+            When matplotlib is missing: install ``skdnn[plot]``.
+        TypeError
+            When the estimator is no such network.
+        sklearn.exceptions.NotFittedError
+            When it is not fitted.
+        """
+        require_matplotlib(f"{cls.__name__}.from_estimator")
+        model = fitted_network(estimator)
+        rates = model.learning_rate_curve_
+        display = cls(
+            model.loss_curve_,
+            validation_loss_curve=model.validation_loss_curve_,
+            best_iter=model.best_iter_,
+            # lbfgs has none, and what another solver left of it begins at another epoch
+            learning_rate_curve=rates if len(rates) == len(model.loss_curve_) else None,
+            name=name,
+        )
+        return display.plot(show_learning_rate=show_learning_rate, ax=ax, line_kw=line_kw)
+
+    def plot(
+        self,
+        *,
+        show_learning_rate: bool | None = None,
+        ax: Any = None,
+        line_kw: dict[str, Any] | None = None,
+    ) -> Self:
+        """Draw the curves.
+
+        Parameters
+        ----------
+        show_learning_rate, ax, line_kw
+            As in `from_estimator`.
+
+        Returns
+        -------
+        LossCurveDisplay
+            This display.
+        """
+        is_new = ax is None
+        self.ax_ = ax = make_axes(ax, self)
+        self.figure_ = ax.figure
+        colours = palette()
+        before = "" if self.name is None else f"{self.name}: "
+        # two colours for each model on the same axes
+        colour = 2 * sum(line.get_gid() == "loss" for line in ax.lines)
+        style = {"linewidth": 1.8, **(line_kw or {})}
+        losses = np.asarray(self.loss_curve)
+        epochs = np.arange(1, losses.size + 1)
+
+        def draw(x: Any, y: Any, label: str, offset: int, **given: Any) -> Any:
+            given = {"color": colours[(colour + offset) % len(colours)], **given, **style}
+            return ax.plot(x, y, label=before + label, **given)[0]
+
+        # a single epoch makes no line
+        marker = "." if losses.size == 1 else ""
+        self.line_ = draw(epochs, losses, "training loss", 0, gid="loss", marker=marker)
+        self.validation_line_ = self.best_ = None
+        if self.validation_loss_curve is not None:
+            validation = np.asarray(self.validation_loss_curve)
+            validated = epochs[-validation.size :]
+            self.validation_line_ = draw(
+                validated, validation, "validation loss", 1, linestyle="--", marker=marker
+            )
+            if self.best_iter is not None:
+                epoch = int(validated[self.best_iter - 1])
+                (self.best_,) = ax.plot(
+                    epoch,
+                    validation[self.best_iter - 1],
+                    linestyle="none",
+                    marker="o",
+                    markersize=9,
+                    markeredgewidth=2,
+                    markerfacecolor="none",
+                    markeredgecolor=self.validation_line_.get_color(),
+                    label=f"{before}best epoch ({epoch})",
+                    zorder=3,
+                )
+        ax.set(xlabel="epoch", ylabel="loss")
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        self._draw_learning_rate(epochs, before, show_learning_rate)
+        drawn = [*ax.lines]
+        if self.learning_rate_ax_ is not None:
+            drawn += self.learning_rate_ax_.lines
+        self.legend_ = add_legend(ax, drawn, is_new=is_new)
+        return self
+
+    def _draw_learning_rate(self, epochs: Any, before: str, wanted: bool | None) -> None:
+        """Draw the rate on the second axis, which several models share."""
+        ax = self.ax_
+        axes = ax.get_shared_x_axes().get_siblings(ax)
+        twin = next((other for other in axes if other.get_label() == _RATE_AXIS), None)
+        self.learning_rate_line_ = None
+        if self.learning_rate_curve is not None:
+            rates = np.asarray(self.learning_rate_curve)
+            if wanted or (wanted is None and np.ptp(rates) > 0):
+                if twin is None:
+                    twin = ax.twinx()
+                    twin.set(label=_RATE_AXIS, ylabel="learning rate")
+                    # losses and legend before the rate
+                    ax.set_zorder(twin.get_zorder() + 1)
+                    twin.patch.set_visible(ax.patch.get_visible())
+                    ax.patch.set_visible(False)
+                (self.learning_rate_line_,) = twin.plot(
+                    epochs,
+                    rates,
+                    color=self.line_.get_color() if before else palette()[2],
+                    linestyle=":",
+                    linewidth=1.5,
+                    label=f"{before}learning rate",
+                )
+                twin.set_ylim(bottom=0)
+        self.learning_rate_ax_ = twin

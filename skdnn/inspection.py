@@ -1,1 +1,0 @@
-"""Numbers that tell how a network does inside."""
