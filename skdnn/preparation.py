@@ -52,7 +52,7 @@ def check_data(model: Any, X: Any, y: Any = "no_validation", *, reset: bool = Fa
     model : DeepBinaryClassifier
         Whose number and names of features are set or compared with.
     X : {array-like, sparse matrix, HDF5Matrix, h5py.Dataset} of shape (n_samples, n_features)
-    y : {array-like, h5py.Dataset} of shape (n_samples,), default="no_validation"
+    y : {array-like, h5py.Dataset, HDF5Matrix} of shape (n_samples,), default="no_validation"
     reset : bool, default=False
         Whether to set what is known of the features.
 
@@ -70,6 +70,8 @@ def check_data(model: Any, X: Any, y: Any = "no_validation", *, reset: bool = Fa
     """
     if isinstance(y, h5py.Dataset):
         y = as_labels(y)
+    elif isinstance(y, HDF5Matrix) and y.shape[1] == 1:
+        y = y.load().reshape(-1)
     if not is_on_disk(X):
         return validate_data(model, X, y, reset=reset, **DATA)
     X = as_matrix(X)

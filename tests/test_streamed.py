@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings(
 def rows():
     rng = np.random.RandomState(0)
     X = rng.randn(N_SAMPLES, N_FEATURES).astype(np.float32)
-    return X, (X[:, 0] * X[:, 1] > 0).astype(int)
+    return X, 1 + (X[:, 0] * X[:, 1] > 0)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def path(rows, tmp_path_factory):
         file["contiguous"] = X
         file.create_dataset("gzip", data=X, chunks=(40, N_FEATURES), compression="gzip")
         file["labels"] = y
-        file["names"] = np.where(y, b"yes", b"no")
+        file["names"] = np.where(y > 1, b"yes", b"no")
     return path
 
 
@@ -129,7 +129,7 @@ def test_shuffled_fit_from_disk_repeats_with_its_seed(rows, matrix):
 
 def test_epoch_of_partial_fit_has_the_bits_of_an_epoch_of_fit(rows, matrix):
     _, y = rows
-    model = make_model().partial_fit(matrix, y, classes=[0, 1])
+    model = make_model().partial_fit(matrix, y, classes=[1, 2])
     assert_same_bits(model, make_model(max_iter=1).fit(matrix, y))
 
 
@@ -146,7 +146,7 @@ def test_open_datasets_are_taken_for_rows_and_labels(rows, path):
     with h5py.File(path) as file:
         model = make_model().fit(file["gzip"], file["names"])
         assert model.score(file["contiguous"], read_labels(path, "names")) == model.score(
-            X, np.where(y, "yes", "no")
+            X, np.where(y > 1, "yes", "no")
         )
     assert model.classes_.tolist() == ["no", "yes"]
 
@@ -155,6 +155,13 @@ def test_labels_of_rows_in_memory_may_be_an_open_dataset(rows, path):
     X, y = rows
     with h5py.File(path) as file:
         assert_same_bits(make_model().fit(X, file["labels"]), make_model().fit(X, y))
+
+
+def test_labels_and_weights_may_be_a_matrix_and_an_open_dataset(rows, path):
+    X, y = rows
+    with h5py.File(path) as file:
+        model = make_model().fit(X, HDF5Matrix(path, "labels"), file["labels"])
+    assert_same_bits(model, make_model().fit(X, y, y))
 
 
 def test_search_over_views_finds_what_a_search_over_arrays_finds(rows, matrix):
