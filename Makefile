@@ -3,7 +3,7 @@ PYTHON ?= python3
 # One BLAS thread a test worker: two workers with two threads each would get in each other's way.
 PYTEST = OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MPLBACKEND=Agg
 
-.PHONY: demo test test-min lint bench clean
+.PHONY: demo test test-min lint bench docs clean
 
 .venv/%: pyproject.toml
 	test -d .venv || $(PYTHON) -m venv .venv
@@ -34,5 +34,10 @@ lint: .venv/dev
 bench: .venv/bench
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE .venv/bin/python -m benchmarks $(ARGS)
 
+# Warnings are errors, a link to nothing is a warning; SKDNN_INTERSPHINX=1 links to other projects too
+docs: .venv/docs
+	rm -rf docs/generated
+	$(PYTEST) .venv/bin/python -m sphinx -W --keep-going --quiet -b html docs docs/_build/html $(ARGS)
+
 clean:
-	rm -rf .venv .venv-min build dist *.egg-info
+	rm -rf docs/_build docs/gallery docs/generated docs/sg_execution_times.rst .venv .venv-min build dist *.egg-info

@@ -208,7 +208,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         Number of weights and biases.
     n_features_in_ : int
         Number of features seen during fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if X had names that are all strings.
     n_layers_ : int
         Number of layers, input and output counted.
@@ -265,9 +265,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     _parameter_constraints = CONSTRAINTS
     # where the HTML representation links to
     _doc_link_module = "skdnn"
-    _doc_link_template = (
-        "https://skdnn.readthedocs.io/en/stable/generated/{estimator_module}.{estimator_name}.html"
-    )
+    _doc_link_template = "https://skdnn.readthedocs.io/en/stable/generated/skdnn.{estimator_name}.html"
 
     classes_: Array
     coefs_: list[Array]
