@@ -356,7 +356,8 @@ def row_blocks(X: Any, size: int) -> Iterator[Any]:
     """Return consecutive blocks of up to ``size`` rows of an array, a CSR matrix or a file."""
     if isinstance(X, HDF5Matrix):
         # few reads, each of whole blocks: the blocks are those that an array would be cut into
-        n_rows = size * max(1, _READ_BYTES // (size * X.shape[1] * X.dtype.itemsize))
+        most = min(_READ_BYTES, X.memory_limit // 16)  # training holds the rest of it
+        n_rows = size * max(1, most // (size * X.shape[1] * X.dtype.itemsize))
         return (block for rows in X.blocks(n_rows) for block in row_blocks(rows, size))
     n_samples = X.shape[0]
     return (X[start : start + size] for start in range(0, n_samples, size))

@@ -94,6 +94,7 @@ class StreamedObjective(Objective):
 
     def close(self) -> None:
         self._epoch.close()
+        del self._epoch, self._windows  # whose buffers are most of what the file may take
 
     def _mean_loss(self, batch: Batch, weight_sum: float | None = None) -> tuple[float, float]:
         if not self._takes_all:

@@ -1,6 +1,7 @@
 """Training and predicting from an HDF5 file, against the same rows in memory."""
 
 import threading
+import tracemalloc
 
 import h5py
 import numpy as np
@@ -222,6 +223,22 @@ def test_row_with_nan_is_named_and_the_estimator_left_as_it_was(rows, tmp_path, 
     after = {name: value for name, value in vars(model).items() if name.endswith("_")}
     assert after.keys() == before.keys()
     assert all(after[name] is before[name] for name in before)
+
+
+def test_memory_of_a_fit_stays_near_the_limit_whatever_the_file(tmp_path):
+    X = np.random.RandomState(0).randn(40_000, 50).astype(np.float32)
+    y = X[:, 0] > 0
+    with h5py.File(tmp_path / "rows.h5", "w") as file:
+        file.create_dataset("X", data=X, chunks=(50, 50))
+    limit = X.nbytes // 4
+    matrix = HDF5Matrix(tmp_path / "rows.h5", "X", memory_limit=limit)
+    del X
+    tracemalloc.start()
+    make_model(max_iter=1).fit(matrix, y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # labels, row numbers and signs take some bytes a row
+    assert peak < 1.2 * limit + 30 * len(matrix)
 
 
 def test_nothing_runs_on_after_training_or_after_an_error(rows, matrix):
