@@ -1,7 +1,8 @@
-"""What a forger may do to the HDF5 part of a model file, one function each.
+"""What a forger may do to the HDF5 part of a model file or checkpoint, one function each.
 
-Each takes a generator, the file open for writing, and the path of a file outside. None makes a
-file that is valid and holds another model: no check can tell that from the real one.
+Each takes a generator, the file open for writing, and the path of a file outside. None but
+those of ``OF_TRAINING`` makes a file that is valid and holds something else: no check of the file
+alone can tell that from the real one.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import h5py
 import numpy as np
 from h5py import h5d, h5p, h5s, h5t
 
-__all__ = ["OF_CONTENT", "OF_STORAGE"]
+__all__ = ["OF_CHECKPOINTS", "OF_CONTENT", "OF_MODELS", "OF_STORAGE", "OF_TRAINING"]
 
 HUGE = 10**15
 JUNK_TEXTS = ("", "{", "nan", "Infinity", "1e999", "[" * 50_000, "9" * 5_000, "\0", '"x')
@@ -62,8 +63,8 @@ def write_text(item: Any, name: str, text: str) -> None:
 
 
 def soft_link(rng, file, outside):
-    file[pick(rng, ["extra", "layers/1/extra"])] = h5py.SoftLink(
-        pick(rng, ["/", "nowhere", "/layers"])
+    file[pick(rng, ["extra", "curves/extra"])] = h5py.SoftLink(
+        pick(rng, ["/", "nowhere", "/curves"])
     )
 
 
@@ -265,7 +266,8 @@ def attribute_changed(rng, file, outside):
 
 
 def other_kind(rng, file, outside):
-    write_text(file, "kind", pick(rng, ["checkpoint", "", "Model", "x" * 1000]))
+    others = {b"model", b"checkpoint"} - {file.attrs["kind"]}
+    write_text(file, "kind", pick(rng, [*map(bytes.decode, others), "", "Model", "x" * 1000]))
 
 
 def other_version(rng, file, outside):
@@ -310,6 +312,192 @@ def classes_changed(rng, file, outside):
         write_text(file["classes"], "dtype", '"<U2"')
 
 
+# ---------------------------------------------------------------------- checkpoints
+
+
+def vectors_swapped(rng, file, outside):
+    """Exchange vectors of different lengths, and what a name promises."""
+    file.move("vectors/parameters", "aside")
+    file.move("curves/loss", "vectors/parameters")
+    file.move("aside", "curves/loss")
+
+
+def vector_not_finite(rng, file, outside):
+    names = [f"vectors/{name}" for name in file["vectors"]]
+    names += [name for name in ("row_space/first_layer", "curves/loss") if name in file]
+    file[pick(rng, names)][...] = pick(rng, [np.nan, np.inf, -np.inf])
+
+
+def vectors_of_two_types(rng, file, outside):
+    name = f"vectors/{pick(rng, [*file['vectors']])}"
+    array = file[name][()]
+    del file[name]
+    file[name] = array.astype("f4" if array.dtype == "f8" else "f8")
+
+
+def ended_otherwise(rng, file, outside):
+    junk = ['"done"', "null", "true", "0", '"Converged"', "[]", "{}"]
+    write_text(file, "ended", pick(rng, junk))
+
+
+def best_epoch_out_of_range(rng, file, outside):
+    write_text(file, "best_iter", pick(rng, ["-1", "999", "true", "1.0", '"1"', "null"]))
+
+
+def rule_of_another_solver(rng, file, outside):
+    rules = {"Adam", "GradientDescent", "LBFGS", "Momentum"}
+    own = json.loads(file["training_state"].attrs["rule"])
+    write_text(file["training_state"], "rule", json.dumps(pick(rng, sorted(rules - {own}))))
+
+
+def hashes_of_nothing(rng, file, outside):
+    junk = ['{"X": 1}', '{"Z": "0"}', "[]", '""', "null", '{"X": ["0"]}']
+    write_text(file, "data", pick(rng, junk))
+
+
+def curve_too_long(rng, file, outside):
+    name = f"curves/{pick(rng, [*file['curves']])}"
+    longer = np.append(file[name][()], [0.5, 0.25])
+    del file[name]
+    file[name] = longer
+
+
+# ---------------------------------------------------------------------- checkpoints that may load
+
+
+def replace_by(file, name, array):
+    del file[name]
+    file[name] = array
+
+
+def count_arrays(file, n_more):
+    write_text(file, "n_arrays", json.dumps(json.loads(file.attrs["n_arrays"]) + n_more))
+
+
+def other_inputs(rng, file, outside):
+    """Make vectors and matrices of a network with more inputs, or fewer."""
+    n_units, more = 4, int(pick(rng, [-1, 1, 40]))
+    for name in file["vectors"]:
+        vector = file[f"vectors/{name}"][()]
+        wide = np.resize(vector, vector.size + more * n_units)
+        replace_by(file, f"vectors/{name}", wide)
+
+
+def other_features(rng, file, outside):
+    """Make the first layer at the start one of more features; without a row space, give it one."""
+    if "row_space" not in file:
+        vector = file["vectors/parameters"][()]
+        first = np.zeros((int(pick(rng, [5, 6, 50])), 4), vector.dtype)
+        file["row_space/first_layer"] = first
+        n_inputs = (vector.size - 4 - 4) // 4
+        file["row_space/coordinates"] = np.zeros((n_inputs, 4), vector.dtype)
+        count_arrays(file, 2)
+        return
+    first = file["row_space/first_layer"][()]
+    more = int(pick(rng, [1, 30]))
+    replace_by(file, "row_space/first_layer", np.resize(first, (len(first) + more, 4)))
+
+
+def other_precision(rng, file, outside):
+    """Make vectors and matrices of the other float type."""
+    for name in [n for n in names_of(file, h5py.Dataset) if n.startswith(("vectors", "row_space"))]:
+        array = file[name][()]
+        replace_by(file, name, array.astype("f4" if array.dtype == "f8" else "f8"))
+
+
+def other_held_out_rows(rng, file, outside):
+    n_rows = int(pick(rng, [0, 1, 59, 61]))
+    name = "training_state/held_out"
+    if name in file:
+        replace_by(file, name, np.ones(n_rows, bool))
+        return
+    file[name] = np.ones(n_rows, bool)
+    count_arrays(file, 1)
+
+
+def all_held_out(rng, file, outside):
+    name = "training_state/held_out"
+    if name in file:
+        replace_by(file, name, np.full(60, bool(rng.randint(2))))
+
+
+def more_epochs_than_allowed(rng, file, outside):
+    for name in file["curves"]:
+        curve = file[f"curves/{name}"][()]
+        if curve.size:
+            replace_by(file, f"curves/{name}", np.resize(curve, 50))
+
+
+def no_rates(rng, file, outside):
+    replace_by(file, "curves/learning_rate", np.empty(0))
+
+
+def no_validation(rng, file, outside):
+    """Take the validation curves away, or put some where no rows are watched."""
+    n_epochs = file["curves/loss"].size
+    had_some = file["curves/validation_loss"].size > 0
+    for name in ("validation_loss", "validation_score"):
+        replace_by(file, f"curves/{name}", np.ones(0 if had_some else n_epochs))
+    write_text(file, "best_iter", "0")
+    if "best" in file["vectors"]:
+        del file["vectors/best"]
+        count_arrays(file, -1)
+
+
+def other_counters(rng, file, outside):
+    state = file["training_state"]
+    counters = json.loads(state.attrs["counters"])
+    for name in counters:
+        counters[name] = pick(rng, [0, 10**9, 10**18, 10**400])
+    write_text(state, "counters", json.dumps(counters))
+
+
+def other_plateau(rng, file, outside):
+    plateau = pick(
+        rng,
+        [
+            {},
+            {"best": 0.5, "reference": 0.5, "n_epochs_without": -(10**30)},
+            {"best": {"float": "nan"}, "reference": {"float": "-inf"}, "n_epochs_without": 10**30},
+        ],
+    )
+    write_text(file["training_state"], "plateau", json.dumps(plateau))
+
+
+def other_parameters(rng, file, outside):
+    """Change parameters to others that are allowed."""
+    values = {
+        "max_iter": 1, "early_stopping": True, "batch_size": 1, "tol": 1.0, "row_space": True,
+        "warm_start": True, "random_state": 7, "max_grad_norm": 1e-3, "learning_rate": "cosine",
+    }  # fmt: skip
+    name = pick(rng, sorted(values))
+    parameters = json.loads(file.attrs["parameters"])
+    parameters[name] = values[name]
+    write_text(file, "parameters", json.dumps(parameters))
+
+
+def other_hashes(rng, file, outside):
+    data = json.loads(file.attrs["data"])
+    name = pick(rng, sorted(data))
+    choices = [{}, {**data, name: "0"}, {k: v for k, v in data.items() if k != name}]
+    write_text(file, "data", json.dumps(pick(rng, choices)))
+
+
+def other_end(rng, file, outside):
+    write_text(file, "ended", json.dumps(pick(rng, ["converged", "max_iter", "callback"])))
+
+
+def other_watched(rng, file, outside):
+    write_text(file["training_state"], "watched", pick(rng, ['"0"', "null"]))
+    write_text(file["training_state"], "scoring", pick(rng, ['""', '"accuracy"', '"no score"']))
+
+
+def other_numbers(rng, file, outside):
+    name = f"vectors/{pick(rng, [*file['vectors']])}"
+    vector = file[name][()]
+    file[name][...] = rng.standard_normal(vector.shape) * pick(rng, [1.0, 1e30, -1e-30, 0.0])
+
+
 Forgery = Callable[[np.random.RandomState, Any, Path], None]
 OF_STORAGE: tuple[Forgery, ...] = (
     soft_link, soft_link_in_place, external_link, second_hard_link, circle_of_hard_links,
@@ -317,8 +505,18 @@ OF_STORAGE: tuple[Forgery, ...] = (
     variable_length, odd_type, named_type, no_extent, three_dimensions, odd_boolean, deep_groups,
     empty_group, odd_attribute, junk_text, reference_attribute,
 )  # fmt: skip
+# of anything
 OF_CONTENT: tuple[Forgery, ...] = (
-    object_removed, object_renamed, objects_swapped, dataset_added, attribute_removed,
-    attribute_added, attribute_changed, other_kind, other_version, shape_changed, dtype_changed,
-    not_finite, generator_broken, classes_changed,
+    object_removed, object_renamed, dataset_added, attribute_removed, attribute_added,
+    attribute_changed, other_kind, other_version, shape_changed, dtype_changed, generator_broken,
+)  # fmt: skip
+OF_MODELS: tuple[Forgery, ...] = (objects_swapped, not_finite, classes_changed)
+OF_CHECKPOINTS: tuple[Forgery, ...] = (
+    vectors_swapped, vector_not_finite, vectors_of_two_types, ended_otherwise,
+    best_epoch_out_of_range, rule_of_another_solver, hashes_of_nothing, curve_too_long,
+)  # fmt: skip
+OF_TRAINING: tuple[Forgery, ...] = (
+    other_inputs, other_features, other_precision, other_held_out_rows, all_held_out,
+    more_epochs_than_allowed, no_rates, no_validation, other_counters, other_plateau,
+    other_parameters, other_hashes, other_end, other_watched, other_numbers,
 )  # fmt: skip

@@ -1,5 +1,8 @@
 """Mutated model and checkpoint files: each loads to what was saved, or raises ModelFileError.
 
+A checkpoint may also be forged so that it loads and says something else of training. Then `fit`
+must train, or refuse it by an error that names the file.
+
 Byte mutants keep the digest that they had; structural mutants are signed anew, as a forger would.
 Memory is limited, each file has a few seconds, and the file outside that links lead to is a pipe
 without a writer: whoever opens it to read waits until the time is over.
@@ -17,8 +20,10 @@ import signal
 import sys
 import tempfile
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,13 +31,16 @@ import h5py
 import numpy as np
 
 from benchmarks import forgeries
-from skdnn import DeepBinaryClassifier
-from skdnn._container import open_container, read_container, sign, write_container
+from skdnn import Checkpoint, DeepBinaryClassifier, load_checkpoint
+from skdnn._checkpoint_file import pack_checkpoint
+from skdnn._container import sign, write_container
 from skdnn.persistence import ModelFileError, load_model, save_model
+from skdnn.solvers import DivergenceError
 
 SECONDS_A_FILE = 5
 EXTRA_MEMORY = 256 * 2**20  # beyond what the process has when the first file is loaded
 HEADER_BYTES = 512
+EXPECTED = ("refused", "the same", "refused by fit", "trains")
 
 
 class Subject(NamedTuple):
@@ -43,10 +51,32 @@ class Subject(NamedTuple):
     load: Callable[[Path], Any]
     save: Callable[[Any, Path], None]  # undoes load, to the same bytes
     forgeries: tuple[Callable[..., None], ...]
+    data: Any = None  # what a checkpoint was fitted to
+
+
+class KilledError(Exception):
+    """Stands for the end of a process."""
+
+
+class Killer:
+    """Ends training after its third epoch; put behind a Checkpoint."""
+
+    def setup(self, estimator: Any, context: Any) -> None:
+        pass
+
+    def teardown(self, estimator: Any, context: Any) -> None:
+        pass
+
+    def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
+        pass
+
+    def on_fit_task_end(self, estimator: Any, context: Any) -> None:
+        if context.task_name == "epoch" and context.task_id == 2:
+            raise KilledError
 
 
 def make_subjects(folder: Path) -> list[Subject]:
-    """Return the files that are mutated: a small model, one with training state, a checkpoint."""
+    """Return the files that are mutated: small models and checkpoints."""
     rng = np.random.RandomState(0)
     X, labels = rng.standard_normal((60, 5)), np.array(["no", "yes"])
     y = labels[(X[:, 0] > 0).astype(int)]
@@ -61,25 +91,38 @@ def make_subjects(folder: Path) -> list[Subject]:
     for name, model in (("model", plain), ("model with training state", going_on)):
         path = folder / "valid.h5"
         save_model(model, path)
-        every = (*forgeries.OF_STORAGE, *forgeries.OF_CONTENT)
+        every = (*forgeries.OF_STORAGE, *forgeries.OF_CONTENT, *forgeries.OF_MODELS)
         subjects.append(Subject(name, path.read_bytes(), load_model, save_model, every))
-    contents = open_container(path)
-    arrays = {**contents.arrays, "parameters": np.arange(30.0)}
-    save_checkpoint(({"epoch": 3, "fingerprint": "ab", **contents.attributes}, arrays), path)
-    # what a checkpoint must hold is for its own reader to say
-    subjects.append(
-        Subject("checkpoint", path.read_bytes(), load_checkpoint, save_checkpoint,
-                forgeries.OF_STORAGE)
-    )  # fmt: skip
+    wide = np.tile(X, 20)[:50]
+    for name, data, parameters in (
+        ("checkpoint", (X, y), {"early_stopping": True, "dropout": 0.1}),
+        ("checkpoint in a row space", (wide, y[:50]), {"solver": "sgd", "row_space": True}),
+        ("checkpoint of a second fit", (X, y), {"solver": "sgd", "warm_start": True}),
+    ):
+        save_killed(path, data, parameters)
+        every = (*forgeries.OF_STORAGE, *forgeries.OF_CONTENT, *forgeries.OF_CHECKPOINTS)
+        every = (*every, *forgeries.OF_TRAINING)
+        subjects.append(
+            Subject(name, path.read_bytes(), load_checkpoint, save_checkpoint, every, data)
+        )
     return subjects
 
 
-def load_checkpoint(path: Path) -> Any:
-    return read_container(path, "checkpoint")
+def save_killed(path: Path, data: Any, parameters: dict[str, Any]) -> None:
+    """Leave the checkpoint of a fit that ended early; of the second one with ``warm_start``."""
+    path.unlink()
+    model = DeepBinaryClassifier((4, 3), max_iter=5, tol=None, random_state=0, batch_size=20)
+    model.set_params(**parameters)
+    if model.warm_start:
+        model.fit(*data)
+    with suppress(KilledError):
+        model.set_callbacks(Checkpoint(path), Killer()).fit(*data)
 
 
-def save_checkpoint(contents: Any, path: Path) -> None:
-    write_container(path, kind="checkpoint", attributes=contents[0], arrays=contents[1])
+def save_checkpoint(model: Any, path: Path) -> None:
+    before = model if hasattr(model, "coefs_") else None
+    attributes, arrays = pack_checkpoint(model, model._progress, before)
+    write_container(path, kind="checkpoint", attributes=attributes, arrays=arrays)
 
 
 def change_bytes(rng: np.random.RandomState, image: bytes) -> tuple[str, bytes]:
@@ -129,7 +172,27 @@ def outcome(subject: Subject, image: bytes, path: Path) -> str:
         signal.setitimer(signal.ITIMER_REAL, 0)
     again = path.with_suffix(".again")
     subject.save(loaded, again)
-    return "the same" if again.read_bytes() == subject.image else "another model"
+    if again.read_bytes() == subject.image:
+        return "the same"
+    return "another model" if subject.data is None else outcome_of_fit(subject, loaded, path)
+
+
+def outcome_of_fit(subject: Subject, model: Any, path: Path) -> str:
+    """Return what came of going on from a checkpoint that says something else of training."""
+    signal.setitimer(signal.ITIMER_REAL, SECONDS_A_FILE)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            model.set_callbacks().fit(*subject.data)
+    except DivergenceError:
+        return "trains"
+    except ValueError as error:
+        named = "\n" not in str(error) and str(path) in str(error)
+        return "refused by fit" if named else f"fit: {type(error).__name__}: {error}"
+    except BaseException as error:
+        return f"fit: {type(error).__name__}: {error}"
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    return "trains"
 
 
 def too_late(signum: int, frame: Any) -> None:
@@ -167,10 +230,10 @@ def main(arguments: list[str] | None = None) -> int:
             result = outcome(subject, image, path)
             slowest = max(slowest, time.perf_counter() - begun)
             outcomes[subject.name, name, result] += 1
-            if result not in ("refused", "the same"):
+            if result not in EXPECTED:
                 print(f"mutation {i} of {subject.name}, {name}: {result}")
     report(outcomes)
-    surprises = sum(n for key, n in outcomes.items() if key[2] not in ("refused", "the same"))
+    surprises = sum(n for key, n in outcomes.items() if key[2] not in EXPECTED)
     seconds = time.perf_counter() - started
     print(
         f"{options.mutations} mutations (seed {options.seed}), {surprises} surprises; {seconds:.0f}"
@@ -180,12 +243,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def report(outcomes: Counter[tuple[str, str, str]]) -> None:
+    """Print how often each kind of mutation came to each result."""
     kinds = sorted({name for _, name, _ in outcomes})
-    results = sorted({result for _, _, result in outcomes})
-    print(f"{'':40}" + "".join(f"{result[:20]:>22}" for result in results))
+    print(f"{'':40}" + "".join(f"{result:>16}" for result in (*EXPECTED, "surprise")))
     for kind in kinds:
-        counts = [sum(n for key, n in outcomes.items() if key[1:] == (kind, r)) for r in results]
-        print(f"{kind:40}" + "".join(f"{count:22}" for count in counts))
+        results: Counter[str] = Counter()
+        for (_, name, result), n in outcomes.items():
+            if name == kind:
+                results[result if result in EXPECTED else "surprise"] += n
+        print(f"{kind:40}" + "".join(f"{results[r]:16}" for r in (*EXPECTED, "surprise")))
 
 
 if __name__ == "__main__":

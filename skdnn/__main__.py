@@ -12,7 +12,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from skdnn._container import Contents, open_container
+from skdnn._checkpoint_file import checkpoint_of
+from skdnn._container import open_container
 from skdnn.classifier import DeepBinaryClassifier
 from skdnn.persistence import ModelFileError, model_of
 
@@ -20,6 +21,12 @@ __all__ = ["main"]
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _LONGEST_LIST = 5
+_ENDS = {
+    "": "goes on",
+    "converged": "ended by its stopping rule",
+    "max_iter": "ended by max_iter",
+    "callback": "ended by a callback",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,14 +67,18 @@ def _describe(path: str) -> Iterator[str]:
     head = f"{path}: {contents.kind}, written by skdnn {contents.skdnn_version}"
     if contents.kind == "model":
         return chain([head], _describe_model(model_of(contents, path)))
-    return chain([head], _describe_contents(contents))
+    return chain([head], _describe_checkpoint(checkpoint_of(contents, path)))
 
 
-def _describe_model(model: DeepBinaryClassifier) -> Iterator[str]:
+def _describe_parameters(model: DeepBinaryClassifier) -> Iterator[str]:
     defaults = DeepBinaryClassifier().get_params()
     changed = {k: v for k, v in model.get_params().items() if repr(v) != repr(defaults[k])}
     yield "parameters (the rest are defaults):"
     yield from (f"  {name} = {value!r}" for name, value in changed.items())
+
+
+def _describe_model(model: DeepBinaryClassifier) -> Iterator[str]:
+    yield from _describe_parameters(model)
     activations = [model.activation] * (model.n_layers_ - 2) + [model.out_activation_]
     dtype = model.coefs_[0].dtype
     yield f"layers ({model.n_parameters_:,} numbers, {dtype}):"
@@ -87,12 +98,27 @@ def _describe_model(model: DeepBinaryClassifier) -> Iterator[str]:
     yield f"training state: {kept}"
 
 
-def _describe_contents(contents: Contents) -> Iterator[str]:
-    for name, value in contents.attributes.items():
-        text = str(value)
-        yield f"  {name}: {text[:100]}{'...' if len(text) > 100 else ''}"
-    for name, array in contents.arrays.items():
-        yield f"  {name}: {array.shape}, {array.dtype}"
+def _describe_checkpoint(model: DeepBinaryClassifier) -> Iterator[str]:
+    """Return the lines for where training stands; ``model`` is what `checkpoint_of` returns."""
+    yield from _describe_parameters(model)
+    progress = model._progress
+    losses, scores = progress.curves["loss"], progress.curves["validation_score"]
+    last = f"; last loss {losses[-1]:.6g}" if losses else ""
+    yield f"training: epoch {len(losses)} of {model.max_iter}, {_ENDS[progress.ended]}{last}"
+    if progress.best_iter:
+        best = scores[progress.best_iter - 1]
+        yield f"best epoch: {progress.best_iter}, validation score {best:.6g}"
+    steps = "".join(f", {n} {name[2:]}" for name, n in progress.state.counters.items())
+    yield f"solver: {progress.state.rule}{steps}"
+    parameters = progress.vectors["parameters"]
+    origin = progress.first_layer
+    space = "of the features" if origin is None else f"of the row space, {len(origin)} features"
+    yield f"coordinates: {space}; {parameters.size:,} parameters, {parameters.dtype}"
+    yield "begins: " + (
+        f"from a model of {len(model.loss_curve_)} epochs" if hasattr(model, "coefs_") else "anew"
+    )
+    yield "data (hashes):"
+    yield from (f"  {name}: {text[:100]}" for name, text in sorted(progress.data.items()))
 
 
 def _describe_data(path: str) -> Iterator[str]:

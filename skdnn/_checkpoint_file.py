@@ -20,6 +20,7 @@ from skdnn._state import Progress
 from skdnn._training_file import pack_state, unpack_state
 from skdnn.classifier import DeepBinaryClassifier
 from skdnn.network import count_parameters
+from skdnn.rowspace import ROW_SPACE_SOLVERS
 from skdnn.training import make_solver
 
 __all__ = ["checkpoint_of", "pack_checkpoint"]
@@ -58,15 +59,15 @@ def pack_checkpoint(
     }
     arrays |= {f"vectors/{name}": vector for name, vector in progress.vectors.items()}
     arrays |= {f"curves/{name}": np.array(progress.curves[name], np.float64) for name in _CURVES}
-    if progress.first_layer is not None:
+    if progress.first_layer is not None and progress.coordinates is not None:
         arrays["row_space/first_layer"] = progress.first_layer
+        arrays["row_space/coordinates"] = progress.coordinates
     for i, velocity in enumerate(progress.velocities, 1):
         arrays[f"row_space/velocities/{i}"] = velocity
     if before is not None:
         for target, packed in zip((attributes, arrays), pack_model(before), strict=True):
             target |= {f"{_BEFORE}/{name}": value for name, value in packed.items()}
-    # so that the loss of one shows
-    attributes["contents"] = sorted(arrays)
+    attributes["n_arrays"] = len(arrays)  # so that the loss of one shows
     return attributes, arrays
 
 
@@ -90,8 +91,8 @@ def _unpack(
     attributes: Attributes, arrays: Arrays
 ) -> tuple[DeepBinaryClassifier, Progress, DeepBinaryClassifier | None]:
     """Undo `pack_checkpoint`, or raise an exception of any type."""
-    if attributes["contents"] != sorted(arrays):
-        raise ValueError("attribute 'contents' does not name the arrays that are there.")
+    if attributes["n_arrays"] != len(arrays):
+        raise ValueError(f"has {len(arrays)} arrays, and must have {attributes['n_arrays']!r}.")
     model = unpack_parameters(attributes["parameters"])
     hidden = check_hidden_layer_sizes(model.hidden_layer_sizes)
     check_dropout(model.dropout, len(hidden), model.solver)
@@ -100,6 +101,7 @@ def _unpack(
         raise ValueError(f"attribute 'ended' is {ended!r}, and must be one of {_ENDS}.")
     _check_data(data)
     curves = _unpack_curves(arrays)
+    _check_curves(curves, model)
     if type(best_iter) is not int or not 0 <= best_iter <= len(curves["validation_score"]):
         raise ValueError(f"attribute 'best_iter' is {best_iter!r}, and must be an epoch.")
     state = unpack_state(attributes, arrays, "training_state", None)
@@ -109,12 +111,16 @@ def _unpack(
     names = ["parameters", *getattr(solver, "moment_names", ()), *(["best"] if best_iter else [])]
     vectors = {name: arrays[f"vectors/{name}"] for name in names}
     first_layer = arrays.get("row_space/first_layer")
+    if first_layer is not None and model.solver not in ROW_SPACE_SOLVERS:
+        raise ValueError(f"'row_space' is none of solver={model.solver!r}.")
+    coordinates = None if first_layer is None else arrays["row_space/coordinates"]
     velocities = [] if first_layer is None else _unpack_velocities(arrays)
-    _check_arrays(vectors, first_layer, velocities, hidden)
+    _check_arrays(vectors, first_layer, coordinates, velocities, hidden)
     progress = Progress(
         state,
         vectors,
         first_layer,
+        coordinates,
         velocities,
         curves,
         best_iter,
@@ -151,6 +157,22 @@ def _unpack_curves(arrays: Arrays) -> dict[str, list[float]]:
     return curves
 
 
+def _check_curves(curves: dict[str, list[float]], model: DeepBinaryClassifier) -> None:
+    """Refuse curves that the parameters would not have led to."""
+    n_epochs = len(curves["loss"])
+    watches, steps = bool(curves["validation_loss"]), bool(curves["learning_rate"])
+    if (
+        n_epochs > model.max_iter
+        or watches != bool(model.early_stopping)
+        or steps == (model.solver == "lbfgs")
+    ):
+        raise ValueError(
+            f"the curves are not those of max_iter={model.max_iter}, solver={model.solver!r}, "
+            f"early_stopping={model.early_stopping}: {n_epochs} epochs, "
+            f"{len(curves['learning_rate'])} rates, {len(curves['validation_loss'])} scores."
+        )
+
+
 def _unpack_velocities(arrays: Arrays) -> list[Array]:
     velocities: list[Array] = []
     while (name := f"row_space/velocities/{len(velocities) + 1}") in arrays:
@@ -161,6 +183,7 @@ def _unpack_velocities(arrays: Arrays) -> list[Array]:
 def _check_arrays(
     vectors: dict[str, Array],
     first_layer: Array | None,
+    coordinates: Array | None,
     velocities: list[Array],
     hidden: Sequence[int],
 ) -> None:
@@ -177,6 +200,7 @@ def _check_arrays(
     if first_layer is not None:
         shape = (max(n_inputs, first_layer.shape[0]), n_units)
         shapes["row_space/first_layer"] = first_layer, shape
+        shapes["row_space/coordinates"] = coordinates, (n_inputs, n_units)  # type: ignore[assignment]
         for i, velocity in enumerate(velocities, 1):
             shapes[f"row_space/velocities/{i}"] = velocity, shape
     for name, (array, shape) in shapes.items():

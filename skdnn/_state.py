@@ -89,6 +89,7 @@ class Progress:
     # Flat, in the coordinates of training: "parameters", "best" if an epoch was, moments by name
     vectors: dict[str, Array]
     first_layer: Array | None  # its weights at the start, (n_features, n_units), if in a row space
+    coordinates: Array | None  # of these weights, (rank, n_units)
     velocities: list[Array]  # of the first layer at the start, if in a row space
     curves: dict[str, list[float]]  # of this call, as of `Monitor`
     best_iter: int  # as of `Monitor`

@@ -26,8 +26,8 @@ class FitRun:
         Fitted attributes that the call goes on from (``warm_start``).
     progress : Progress or None
         What training is to go on from, set before the first epoch.
-    get_progress : callable or None
-        Returns where training stands, between epochs.
+    get_progress : weak reference to a callable
+        Which returns where training stands, between epochs. Weak, since searches keep the context.
     data : dict
         The hashes, if they were asked for in time.
     """
@@ -35,7 +35,7 @@ class FitRun:
     hash_data: Callable[[], dict[str, str]] | None
     before: dict[str, Any] | None
     progress: Progress | None = None
-    get_progress: Callable[[], Progress] | None = None
+    get_progress: Callable[[], Callable[[], Progress] | None] = lambda: None
     data: dict[str, str] = field(default_factory=dict)
 
     def note_data(self) -> dict[str, str]:

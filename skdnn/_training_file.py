@@ -147,7 +147,7 @@ def _check_counts(counts: Any, names: Sequence[str], path: str) -> None:
     if not (
         isinstance(counts, dict)
         and set(counts) == set(names)
-        and all(type(count) is int and count >= 0 for count in counts.values())
+        and all(type(count) is int and 0 <= count < 2**53 for count in counts.values())
     ):
         raise ValueError(f"attribute {path!r} must be numbers from 0 on for each of {names}.")
 

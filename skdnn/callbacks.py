@@ -12,7 +12,7 @@ from sklearn.callback import CallbackContext
 
 from skdnn._checkpoint_file import checkpoint_of, pack_checkpoint
 from skdnn._container import StrPath, open_container, write_container
-from skdnn._model_file import pack_parameters
+from skdnn._model_file import pack_parameters, unpack_parameters
 from skdnn._tasks import FitRun
 from skdnn.classifier import DeepBinaryClassifier
 
@@ -26,7 +26,8 @@ class Checkpoint:
     everything that the rest of training depends on: parameters, solver moments, generator, epoch,
     schedule, the memory of early stopping, curves, and hashes of parameters and data. A file is
     written beside its place, brought to the disk and moved there: a kill at any moment leaves a
-    whole one.
+    whole one, and perhaps a hidden one that ends in ``.tmp``. That takes some milliseconds: choose
+    ``every`` so that an epoch's share of them does not matter.
 
     If there is a file when `fit` begins, training goes on from it, provided that parameters and
     data are the same. A script that was killed is simply run again. A file whose training has
@@ -36,7 +37,9 @@ class Checkpoint:
     Within a meta-estimator that supports callbacks (`GridSearchCV`, `Pipeline`), set it on the
     network itself: every fit then has a file of its own, named after the chain of tasks that leads
     to it, such as ``run.fit-0.search-0.candidate-split-evaluation-3.ckpt`` for ``run.ckpt``. A
-    search that was killed is started again and finds them.
+    search that was killed is started again and finds them; its candidates and folds must be the
+    same. Functions without callbacks, such as `cross_val_score`, would have all fits meet in one
+    file: the second one fails.
 
     Parameters
     ----------
@@ -63,9 +66,11 @@ class Checkpoint:
     Notes
     -----
     'gd', 'sgd', 'adam' and 'adamw' end with the same bits as a run that was never killed, on the
-    same machine with the same libraries and number of threads. 'lbfgs' goes on from the parameters
-    with an empty history. Data in memory are recognised by a hash of their contents; data that
-    stay in a file by shape, dtype, size and 1,000 of their rows.
+    same machine with the same libraries and number of threads; elsewhere with the same numbers up
+    to rounding, or, where the coordinates of the row space of linearly dependent rows turn out
+    otherwise, with a ValueError. 'lbfgs' goes on from the parameters with an empty history. Data in
+    memory are recognised by a hash of their contents; data that stay in a file by shape, dtype,
+    size and 1,000 of their rows. What other callbacks keep is theirs to restore.
 
     Examples
     --------
@@ -86,9 +91,11 @@ class Checkpoint:
     def __init__(self, path: StrPath, every: int = 1) -> None:
         if not isinstance(path, str | os.PathLike):
             raise TypeError(f"path must be a str or path-like, got {path!r}.")
+        if not Path(path).name:
+            raise ValueError(f"path must name a file, got {str(path)!r}.")
         if isinstance(every, bool) or not isinstance(every, Integral) or every < 1:
             raise ValueError(f"every must be an integer of at least 1, got {every!r}.")
-        self.path: StrPath = path
+        self.path: Path = Path(path).absolute()  # wherever the process goes from here
         self.every: int = int(every)
 
     def setup(self, estimator: Any, context: CallbackContext) -> None:
@@ -98,7 +105,8 @@ class Checkpoint:
                 f"Checkpoint serves DeepBinaryClassifier, got {type(estimator).__name__}: in a "
                 "pipeline or a search, call set_callbacks on the network itself."
             )
-        pack_parameters(estimator.get_params(deep=False))
+        # what could not be loaded again is not worth a file
+        unpack_parameters(pack_parameters(estimator.get_params(deep=False)))
         folder = self._path_of(context).parent
         if not folder.is_dir():
             raise FileNotFoundError(f"Checkpoint path={str(self.path)!r}: no folder {folder}.")
@@ -112,33 +120,53 @@ class Checkpoint:
         if run is None:
             return
         run.note_data()
-        if run.before is not None or run.progress is not None:
+        path, held = self._path_of(context), run.progress
+        # of a loaded estimator whose fit failed, the file may be further than what it holds
+        wanted = run.before is None if held is None else held.source == str(path)
+        if not wanted or not path.exists():
             return
-        path = self._path_of(context)
-        if path.exists():
-            run.progress = checkpoint_of(open_container(path), path)._progress
+        found = checkpoint_of(open_container(path), path)
+        went_on = hasattr(found, "coefs_")
+        if held is None and went_on:
+            raise ValueError(
+                f"The checkpoint {path} is of a fit that went on from a fitted model (warm_start), "
+                "and this one begins anew: load_checkpoint goes on with it; or remove the file."
+            )
+        n_held = 0 if held is None else len(held.curves["loss"])
+        if went_on == (run.before is not None) and len(found._progress.curves["loss"]) > n_held:
+            run.progress = found._progress
 
     def on_fit_task_end(self, estimator: Any, context: CallbackContext) -> None:
         """Write the file after every ``every``-th epoch, and after the last."""
         at_the_end = hasattr(context, "skdnn_run")
         root = context if at_the_end else context.parent
         run: FitRun = root.skdnn_run
-        assert run.get_progress is not None
-        progress = run.get_progress()
-        if not at_the_end and len(progress.curves["loss"]) % self.every:
+        get_progress = run.get_progress()
+        assert get_progress is not None
+        progress = get_progress()
+        n_epochs = len(progress.curves["loss"])
+        # lbfgs may end before its first iteration does: there is nothing to go on from
+        if not n_epochs or (not at_the_end and n_epochs % self.every):
             return
+        path, held = self._path_of(root), run.progress
+        if (
+            held is not None
+            and held.source == str(path)
+            and len(held.curves["loss"]) == n_epochs
+            and held.ended == progress.ended
+        ):
+            return  # the file says so already
         progress.data = run.data
         before = None
         if run.before is not None:
             before = DeepBinaryClassifier(**estimator.get_params(deep=False))
             before.__dict__.update(run.before)
         attributes, arrays = pack_checkpoint(estimator, progress, before)
-        path = self._path_of(root)
         write_container(path, kind="checkpoint", attributes=attributes, arrays=arrays)
 
     def _path_of(self, context: CallbackContext | None) -> Path:
         """Return the file of the fit whose root task the context is of."""
-        path = Path(self.path)
+        path = self.path
         tasks: list[str] = []
         if context is not None and context.parent is not None:
             while context is not None:
@@ -160,8 +188,9 @@ def load_checkpoint(path: StrPath) -> DeepBinaryClassifier:
     -------
     DeepBinaryClassifier
         With the parameters that it had, and a `Checkpoint` on the same file, which writes after
-        every epoch (`set_callbacks` sets others). Not fitted yet: call `fit` with the data that it
-        was fitted to. The next `fit` goes on, also where a callback had ended training.
+        every epoch (`set_callbacks` sets others). Call `fit` with the data that it was fitted to:
+        it goes on, also where a callback had ended training. Until then it is not fitted or, where
+        a second `fit` was killed (``warm_start``), what the first one left.
 
     Raises
     ------
@@ -181,7 +210,7 @@ def load_checkpoint(path: StrPath) -> DeepBinaryClassifier:
     Traceback (most recent call last):
     FileNotFoundError: [Errno 2] No such file or directory: 'no such file'
     """
-    model = checkpoint_of(open_container(path), path)
+    model = checkpoint_of(open_container(path), Path(path).absolute())
     if model._progress.ended == "callback":
         model._progress.ended = ""
     return model.set_callbacks(Checkpoint(path))

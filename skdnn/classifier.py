@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, Self
+from weakref import WeakMethod
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -265,7 +266,9 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     _parameter_constraints = CONSTRAINTS
     # where the HTML representation links to
     _doc_link_module = "skdnn"
-    _doc_link_template = "https://skdnn.readthedocs.io/en/stable/generated/skdnn.{estimator_name}.html"
+    _doc_link_template = (
+        "https://skdnn.readthedocs.io/en/stable/generated/skdnn.{estimator_name}.html"
+    )
 
     classes_: Array
     coefs_: list[Array]
@@ -462,6 +465,11 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         """Validate, train, and set the fitted attributes; return whether the user interrupted."""
         hidden = check_hidden_layer_sizes(self.hidden_layer_sizes)
         check_dropout(self.dropout, len(hidden), self.solver)
+        if incremental and hasattr(self, "_progress"):
+            raise ValueError(
+                "This estimator was loaded from a checkpoint of fit, which fit goes on with: "
+                "partial_fit would lose it. Call fit first, or clone the estimator."
+            )
         preparation = self._preparation_type(self, incremental=incremental)
         rows = preparation.check_rows(X, y, sample_weight, classes)
         given = preparation.check_validation(validation or {})
@@ -479,7 +487,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             if getattr(self, "_skl_callbacks", None):
                 tasks = CallbackTasks(context, self, data)
             if run.progress is not None:
-                preparation.check_progress(run.progress, run.note_data())
+                preparation.check_progress(run.progress, run.note_data(), rows, start)
                 state = run.progress.state.branch()
             run.hash_data = None
         rows, held_out = preparation.hold_out(rows.astype(start.dtype), given, state)
@@ -499,7 +507,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             progress=None if run is None else run.progress,
         )
         if run is not None:
-            run.get_progress = training.get_progress
+            run.get_progress = WeakMethod(training.get_progress)
         if tasks is not None:
             tasks.reconstruct_with(
                 lambda: self._attributes_of(training.snapshot(), n_samples, preparation.continuing)
@@ -518,6 +526,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             except KeyboardInterrupt:
                 interrupted = True  # training is over: keep it
             self.__dict__.pop("_progress", None)
+            del context.skdnn_run
         return interrupted
 
     def _make_run(self, preparation: Preparation, rows: Rows, held_out: Rows | None) -> FitRun:

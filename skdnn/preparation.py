@@ -7,7 +7,6 @@ where training starts. Trains nothing.
 from __future__ import annotations
 
 import copy
-import json
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -241,7 +240,9 @@ class Preparation:
                 hashes[f"sample_weight{suffix}"] = joblib.hash(weight)
         return hashes
 
-    def check_progress(self, progress: Progress, data: dict[str, str]) -> None:
+    def check_progress(
+        self, progress: Progress, data: dict[str, str], rows: Rows, start: Array
+    ) -> None:
         """Raise ValueError unless a checkpoint is of this call: parameters and data are the same.
 
         Parameters
@@ -250,13 +251,17 @@ class Preparation:
             From the checkpoint.
         data : dict of str to str
             What `hash_data` returns of this call.
+        rows : Rows
+            What `check_rows` returned.
+        start : ndarray of shape (n_parameters,)
+            Where the call would start anew.
         """
         parameters = self._model.get_params(deep=False)
         differences = []
         for name, stored in progress.parameters.items():
             value = parameters[name]
             try:
-                same = json.dumps(encode(value)) == json.dumps(stored)
+                same = encode(value) == stored
             except TypeError:
                 same = False
             if not same and name != "verbose":
@@ -270,8 +275,18 @@ class Preparation:
             raise ValueError(
                 f"The checkpoint {progress.source} is of another fit: {'; '.join(differences)}. "
                 "Fit with the parameters and data that it was made with, or train anew: remove "
-                "the file, or give Checkpoint another path."
+                "the file (and clone an estimator that was loaded from it), or give Checkpoint "
+                "another path."
             )
+        # what follows is never so unless someone forged the file
+        vector, held_out = progress.vectors["parameters"], progress.state.held_out
+        n_rows, n_features = rows.X.shape
+        first = progress.first_layer
+        fits = vector.size == start.size if first is None else len(first) == n_features
+        if held_out is not None:
+            fits = fits and held_out.size == n_rows and 0 < held_out.sum() < n_rows
+        if not fits or vector.dtype != start.dtype:
+            raise ValueError(f"The checkpoint {progress.source} is of rows of another form.")
 
     def make_state(self) -> TrainingState:
         """Return where training stands, to be moved on by this call alone."""

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from skdnn._linalg import norm
 from skdnn._state import Progress, Rows, TrainingState, Weights
 from skdnn._tasks import CallbackTasks
 from skdnn._threads import Crew, blas_threads, single_blas_thread
@@ -177,20 +178,24 @@ class Training:
             name: flatten(*moment.entering(space), start.dtype) for name, moment in moments.items()
         }
         # what lies outside the space does not move
-        self._origin = None if isinstance(space, FullSpace) else weights.coefs[0]
-        if self._origin is not None:
-            start = flatten(*weights.entering(space), start.dtype)
+        self._origin = self._coordinates = None
+        if isinstance(space, RowSpace):
+            inside = weights.entering(space)
+            self._origin, self._coordinates = weights.coefs[0], inside.coefs[0]
+            start = flatten(*inside, start.dtype)
         return {"parameters": start, **vectors}
 
     def _go_on(self, progress: Progress, X: Any, looks_outside: bool) -> dict[str, Array]:
         """Make the coordinates anew that the killed call was in; return its vectors."""
-        self._origin, self._velocities = progress.first_layer, progress.velocities
+        self._origin, self._coordinates = progress.first_layer, progress.coordinates
+        self._velocities = progress.velocities
         if self._origin is None:
             self._space = FullSpace(X)
         else:
             with single_blas_thread(X.shape[0] <= _THREADED_RANK):
                 others = self._velocities + ([self._origin] if looks_outside else [])
                 self._space = RowSpace(X, others)
+            _check_coordinates(self._coordinates, self._space.enter(self._origin), progress.source)
         return {name: vector.copy() for name, vector in progress.vectors.items()}
 
     def _make_objective(self, params: Any, rows: Rows, batch_size: int) -> None:
@@ -299,6 +304,7 @@ class Training:
             ),
             vectors,
             self._origin,
+            self._coordinates,
             [] if self._origin is None else self._velocities,
             monitor.curves,
             monitor.best_iter,
@@ -319,6 +325,19 @@ class Training:
             return loss, -loss if score is None else score(views, X)
 
         return validate
+
+
+def _check_coordinates(before: Array | None, now: Array, source: str) -> None:
+    """Raise ValueError if the same weights have other coordinates than before."""
+    # of rows that depend on each other, rounding alone decides on some axes
+    tol = 1e3 * float(np.finfo(now.dtype).eps) * norm(now.reshape(-1))
+    if before is None or before.shape != now.shape or norm((now - before).reshape(-1)) > tol:
+        raise ValueError(
+            f"The checkpoint {source} was made in coordinates of X's row space that come out "
+            "otherwise here: some rows of X are linearly dependent, and the BLAS library, its "
+            "kernel or its number of threads is another. Go on where it was made, or train with "
+            "row_space=False."
+        )
 
 
 def _make_network(params: Any, layer_sizes: Sequence[int], start: Array) -> Network:

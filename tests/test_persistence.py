@@ -743,13 +743,6 @@ def test_info_of_a_model(capsys):
     assert "solver" not in text
 
 
-def test_info_of_a_checkpoint(tmp_path, capsys):
-    path = tmp_path / "checkpoint.h5"
-    write_container(path, kind="checkpoint", attributes={"epoch": 3}, arrays={"a/b": np.ones(2)})
-    assert main(["info", str(path)]) == 0
-    assert capsys.readouterr().out.splitlines()[1:] == ["  epoch: 3", "  a/b: (2,), float64"]
-
-
 def test_info_of_data(tmp_path, capsys):
     path = tmp_path / "data.h5"
     with h5py.File(path, "w") as file:

@@ -277,9 +277,12 @@ class HDF5Matrix:
         Returns
         -------
         fingerprint : str
-            SHA-256 over shape, dtype, size in the file, and 1,000 evenly spaced rows.
+            SHA-256 over shape, dtype, size in the file, rows of a chunk, and 1,000 evenly spaced
+            rows.
         """
-        digest = hashlib.sha256(f"{self.shape} {self.dtype} {self._stored.n_bytes}".encode())
+        stored = self._stored
+        form = f"{self.shape} {self.dtype} {stored.n_bytes} {stored.chunk_rows}"
+        digest = hashlib.sha256(form.encode())
         if len(self):
             spaced = np.linspace(0, len(self) - 1, min(len(self), _FINGERPRINT_ROWS))
             for block in self._view(self._rows_at(spaced.astype(np.intp))).blocks():
