@@ -63,7 +63,8 @@ def encode_labels(
         When y does not hold two classes, or not the known ones.
     """
     y = column_or_1d(y, warn=True)
-    check_classification_targets(y)
+    with np.errstate(invalid="ignore"):  # NaN is an error there, after a cast
+        check_classification_targets(y)
     found = np.unique(y)
     if found.size > 2:
         raise ValueError(

@@ -123,7 +123,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     momentum : float, default=0.9
         Momentum of 'sgd', in [0, 1].
     nesterovs_momentum : bool, default=True
-        Whether 'sgd' uses Nesterov's momentum.
+        Whether 'sgd' uses Nesterov's momentum [4]_.
     early_stopping : bool, default=False
         Whether to set rows aside (or take ``X_val``), watch their log loss or ``scoring``
         (MLPClassifier: their accuracy), stop by it and return the parameters of the epoch where
@@ -142,8 +142,8 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     max_fun : int, default=15000
         Largest number of evaluations of 'lbfgs'.
     init : {'he', 'xavier', 'lecun', 'normal'}, default='he'
-        Variance of the initial weights of a layer: 2 / fan_in, 2 / (fan_in + fan_out), 1 / fan_in
-        or 1. Biases start at 0. (MLPClassifier: uniform in the manner of Glorot, biases too.)
+        Variance of the initial weights of a layer: 2 / fan_in [1]_, 2 / (fan_in + fan_out) [2]_,
+        1 / fan_in or 1. Biases start at 0. (MLPClassifier: uniform in the manner of Glorot, biases too.)
     init_scale : float or None, default=None
         Numerator that replaces the one of ``init``.
     init_distribution : {'normal', 'uniform'}, default='normal'
@@ -376,14 +376,15 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, HDF5Matrix, h5py.Dataset} of shape (n_samples, n_features)
             Training rows. float32 and float64 are kept, other numbers become float64. Sparse
-            input is used as CSR and never made dense.
-        y : array-like of shape (n_samples,)
-            Labels of two classes, of any type that can be sorted.
+            input is used as CSR and never made dense. Rows of an `HDF5Matrix` or a two-dimensional
+            `h5py.Dataset` that take more than its ``memory_limit`` stay in the file.
+        y : array-like or h5py.Dataset of shape (n_samples,)
+            Labels of two classes: integers, booleans or strings.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights. Rows of weight 0 are left out before anything is drawn.
-        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+        X_val : like X, of shape (n_val, n_features), default=None
             Validation rows for ``early_stopping=True``; nothing is then set aside from X. In a
             `Pipeline`, name it in ``transform_input`` and enable metadata routing.
         y_val : array-like of shape (n_val,), default=None
@@ -426,7 +427,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, HDF5Matrix, h5py.Dataset} of shape (n_samples, n_features)
             Training rows.
         y : array-like of shape (n_samples,)
             Their labels; one class may be missing.
@@ -561,7 +562,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
                 UserWarning,
                 stacklevel=5,
             )
-        for layer in outcome.dead_layers:
+        for layer in outcome.dead_layers[:1]:  # behind one that is dead, others follow
             n_units = self.intercepts_[layer - 1].size
             warnings.warn(
                 f"Hidden layer {layer} of {self.n_layers_ - 2} is dead: {n_units} of its {n_units} "
@@ -632,7 +633,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, HDF5Matrix, h5py.Dataset} of shape (n_samples, n_features)
             Rows to predict.
 
         Returns
@@ -685,7 +686,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, HDF5Matrix, h5py.Dataset} of shape (n_samples, n_features)
             Rows to predict.
 
         Returns
@@ -707,7 +708,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, HDF5Matrix, h5py.Dataset} of shape (n_samples, n_features)
             Rows to predict.
 
         Returns
@@ -735,7 +736,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, HDF5Matrix, h5py.Dataset} of shape (n_samples, n_features)
             Rows to predict.
 
         Returns
