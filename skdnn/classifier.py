@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, Self
 from weakref import WeakMethod
 
+import h5py
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import log_expit
@@ -29,6 +30,7 @@ from skdnn._parameters import CONSTRAINTS, check_dropout, check_hidden_layer_siz
 from skdnn._state import Rows
 from skdnn._tasks import CallbackTasks, FitRun
 from skdnn.activations import get_activation
+from skdnn.datasets.hdf5 import as_labels
 from skdnn.loss import probability
 from skdnn.network import predict_logits
 from skdnn.preparation import DATA, Preparation, check_data
@@ -143,7 +145,8 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         Largest number of evaluations of 'lbfgs'.
     init : {'he', 'xavier', 'lecun', 'normal'}, default='he'
         Variance of the initial weights of a layer: 2 / fan_in [1]_, 2 / (fan_in + fan_out) [2]_,
-        1 / fan_in or 1. Biases start at 0. (MLPClassifier: uniform in the manner of Glorot, biases too.)
+        1 / fan_in or 1. Biases start at 0. (MLPClassifier: uniform in the manner of Glorot, biases
+        too.)
     init_scale : float or None, default=None
         Numerator that replaces the one of ``init``.
     init_distribution : {'normal', 'uniform'}, default='normal'
@@ -722,6 +725,25 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             See `decision_function`.
         """
         return log_expit(self._signed_logits(X))
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy of `predict` on some rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, HDF5Matrix, h5py.Dataset} of shape (n_samples, n_features)
+            Rows to predict.
+        y : array-like or h5py.Dataset of shape (n_samples,)
+            Their labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        accuracy : float
+            Share of the rows, by weight, that `predict` gets right.
+        """
+        return super().score(X, as_labels(y) if isinstance(y, h5py.Dataset) else y, sample_weight)
 
     def _signed_logits(self, X: ArrayLike) -> Array:
         """Return the log-odds of each class, (n_samples, 2)."""

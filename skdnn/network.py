@@ -32,6 +32,8 @@ Array = np.ndarray
 # Prediction holds about this many activations of one layer at a time: two such buffers stay in a
 # core's share of the cache.
 _PREDICTION_BLOCK = 2**17
+# and takes in about this many dense features
+_INPUT_BLOCK = 2**21
 
 # Bytes that are read from a file together
 _READ_BYTES = 2**25
@@ -355,9 +357,11 @@ def flatten(weights: Sequence[Array], biases: Sequence[Array], dtype: np.dtype) 
 def row_blocks(X: Any, size: int) -> Iterator[Any]:
     """Return consecutive blocks of up to ``size`` rows of an array, a CSR matrix or a file."""
     if isinstance(X, HDF5Matrix):
-        # few reads, each of whole blocks: the blocks are those that an array would be cut into
-        most = min(_READ_BYTES, X.memory_limit // 16)  # training holds the rest of it
-        n_rows = size * max(1, most // (size * X.shape[1] * X.dtype.itemsize))
+        # few reads, each of whole blocks: those that an array would be cut into, if they fit into
+        # what training leaves of the limit
+        row_bytes = X.shape[1] * X.dtype.itemsize
+        size = min(size, max(1, X.memory_limit // (4 * row_bytes)))
+        n_rows = size * max(1, min(_READ_BYTES, X.memory_limit // 16) // (size * row_bytes))
         return (block for rows in X.blocks(n_rows) for block in row_blocks(rows, size))
     n_samples = X.shape[0]
     return (X[start : start + size] for start in range(0, n_samples, size))
@@ -390,7 +394,10 @@ def predict_logits(
     weights = [w.astype(dtype, copy=False) for w in weights]
     biases = [b.astype(dtype, copy=False) for b in biases]
     widths = [b.size for b in biases]
-    block = max(1, min(n_samples, _PREDICTION_BLOCK // max(widths)))
+    block = min(n_samples, _PREDICTION_BLOCK // max(widths))
+    if not scipy.sparse.issparse(X):
+        block = min(block, _INPUT_BLOCK // X.shape[1])
+    block = max(1, block)
     buffers = np.empty((3, block * max(widths)), dtype)
     logits = np.empty(n_samples, dtype)
     start = 0

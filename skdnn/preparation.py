@@ -209,7 +209,10 @@ class Preparation:
             state.held_out = held_out_rows(
                 rows.positive, self._model.validation_fraction, state.random_state
             )
-        return rows.select(~state.held_out), rows.select(state.held_out)
+        held_out = rows.select(state.held_out)
+        # read once, not in every epoch
+        held_out = held_out._replace(X=_in_memory_if_it_fits(held_out.X))
+        return rows.select(~state.held_out), held_out
 
     def make_scorer(self, held_out: Rows | None) -> Callable[[Weights, Any], float] | None:
         """Return the function that scores parameters on the validation rows, if not the loss."""

@@ -1,5 +1,6 @@
 """Training and predicting from an HDF5 file, against the same rows in memory."""
 
+import re
 import threading
 import tracemalloc
 
@@ -278,3 +279,54 @@ def test_images_are_flattened_and_integers_become_float64(tmp_path):
     scaled = HDF5Matrix(tmp_path / "images.h5", "images", scale=255, memory_limit=100_000)
     model = make_model(shuffle=False, batch_size=32).fit(scaled, y)
     assert_same_bits(model, make_model(shuffle=False, batch_size=32).fit(flat / 255, y))
+
+
+def peak_of(call):
+    tracemalloc.start()
+    call()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+@pytest.mark.parametrize("solver", ["gd", "adam"])
+def test_wide_rows_on_disk_stay_within_the_limit_for_a_narrow_network(tmp_path, solver):
+    """The blocks of prediction are many rows, whatever their width, if nothing else limits them."""
+    X = np.random.RandomState(0).randint(0, 256, (4000, 2000), dtype=np.uint8)
+    y = X[:, 0] > 127
+    with h5py.File(tmp_path / "wide.h5", "w") as file:
+        file.create_dataset("X", data=X, chunks=(20, 2000))
+    matrix = HDF5Matrix(tmp_path / "wide.h5", "X", scale=255, memory_limit=10_000_000)
+    del X
+    model = DeepBinaryClassifier((1,), activation="tanh", solver=solver, max_iter=1, random_state=0)
+    assert peak_of(lambda: model.fit(matrix, y)) < 1.3 * matrix.memory_limit
+    assert peak_of(lambda: model.predict(matrix)) < matrix.memory_limit
+
+
+def test_advised_limit_is_enough(tmp_path):
+    with h5py.File(tmp_path / "rows.h5", "w") as file:
+        file["X"] = np.random.RandomState(0).rand(20_000, 100)
+    y = np.arange(20_000) % 2
+    with pytest.raises(ValueError, match="too small to train") as caught:
+        make_model().fit(HDF5Matrix(tmp_path / "rows.h5", "X", memory_limit=100_000), y)
+    advised = int(re.search(r"need (\d+) bytes", str(caught.value))[1])
+    assert advised < 16_000_000
+    matrix = HDF5Matrix(tmp_path / "rows.h5", "X", memory_limit=advised)
+    assert make_model().fit(matrix, y).n_iter_ == 3
+
+
+def test_rows_that_come_many_times_are_no_obstacle(rows, matrix):
+    _, y = rows
+    drawn = np.r_[np.arange(100), np.repeat(np.arange(10), 300)]
+    model = make_model(shuffle=False).fit(matrix[drawn], y[drawn])
+    assert_same_bits(model, make_model(shuffle=False).fit(np.asarray(matrix)[drawn], y[drawn]))
+    assert make_model().fit(matrix[drawn], y[drawn]).n_iter_ == 3
+
+
+def test_large_compressed_chunk_fits_into_the_cache(tmp_path):
+    """Else it would be decompressed again for each part of it."""
+    with h5py.File(tmp_path / "chunks.h5", "w") as file:
+        file.create_dataset("X", data=np.zeros((4000, 250)), chunks=(2000, 250), compression="gzip")
+    matrix = HDF5Matrix(tmp_path / "chunks.h5", "X", memory_limit=2_000_000)
+    with matrix.open() as dataset:
+        assert dataset.file.id.get_access_plist().get_cache()[2] >= 4_000_000

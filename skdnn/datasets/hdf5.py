@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Real
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import h5py
 import numpy as np
@@ -198,7 +198,7 @@ def as_labels(labels: h5py.Dataset) -> Array:
 
 
 @contextmanager
-def open_for_reading(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
+def open_for_reading(path: str | os.PathLike[str], **options: Any) -> Iterator[h5py.File]:
     """Open a file, with errors that name it whatever is wrong with it."""
     path = Path(path)
     if path.is_dir():
@@ -214,7 +214,7 @@ def open_for_reading(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
             "signature that such files begin with."
         )
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(path, "r", **options)
     except OSError as error:
         raise OSError(f"{path} is an HDF5 file that cannot be read: {error}") from error
     with file:
@@ -243,7 +243,12 @@ def get_dataset(file: h5py.File, key: str, parameter: str) -> h5py.Dataset:
         raise _MissingKeyError(
             f"{file.filename} has no dataset {parameter}={key!r}; it has {_dataset_keys(file)}."
         )
-    node = file[key]
+    try:
+        node = file[key]
+    except KeyError as error:
+        raise _MissingKeyError(
+            f"{file.filename}: {parameter}={key!r} is a link that leads to nothing ({error})."
+        ) from error
     if not isinstance(node, h5py.Dataset):
         raise ValueError(
             f"{file.filename}: {parameter}={key!r} is a {type(node).__name__.lower()}, not a "

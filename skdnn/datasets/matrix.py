@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import inspect
+import itertools
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -60,8 +61,9 @@ class HDF5Matrix:
         with numbers, and treat each row by itself, since which rows come together is not fixed.
         It may run in another thread.
     memory_limit : int, default=2**28
-        Bytes that reading and training may hold of the rows at once: 256 MiB. What `load` returns
-        is not counted.
+        Bytes that reading and training may hold of the rows at once: 256 MiB. A matrix that fits
+        into it is loaded by `fit`, and then costs what an array costs. What `load` returns is not
+        counted.
 
     Attributes
     ----------
@@ -76,8 +78,9 @@ class HDF5Matrix:
     ------
     OSError, KeyError, TypeError, ValueError
         As `load_hdf5` does, all when the matrix is made. Also a ValueError when the dataset is
-        empty or has changed since, or when rows that are read contain NaN or infinity: the message
-        names the first such row, and says whether the file or ``transform`` is to blame.
+        empty, or has another shape or dtype since, or when rows that are read contain NaN or
+        infinity: the message names such a row, and says whether the file or ``transform`` is to
+        blame.
 
     Examples
     --------
@@ -123,7 +126,8 @@ class HDF5Matrix:
         memory_limit: int = 2**28,
     ) -> None:
         check_scale(scale)
-        if not isinstance(memory_limit, int | np.integer) or memory_limit < 1:
+        is_number = isinstance(memory_limit, int | np.integer) and memory_limit is not True
+        if not is_number or memory_limit < 1:
             raise ValueError(f"memory_limit must be a positive int, got {memory_limit!r}.")
         if transform is not None and (
             inspect.isclass(transform)
@@ -250,8 +254,18 @@ class HDF5Matrix:
                 n_rows -= n_rows % self._stored.chunk_rows
         elif not isinstance(n_rows, int | np.integer) or n_rows < 1:
             raise ValueError(f"n_rows must be a positive int or None, got {n_rows!r}.")
-        starts = range(0, len(self), int(n_rows))
-        return (self._view(self._rows[start : start + n_rows]).load() for start in starts)
+        return self._read_blocks(int(n_rows))
+
+    def _read_blocks(self, n_rows: int) -> Iterator[Array]:
+        if not len(self):
+            return
+        # opened once: HDF5's cache of chunks goes with the file
+        with self.open() as dataset:
+            for start in range(0, len(self), n_rows):
+                positions = np.arange(start, min(start + n_rows, len(self)))
+                values = np.empty((positions.size, self._n_features), self.dtype)
+                self.read_rows(dataset, positions, values)
+                yield values
 
     def astype(self, dtype: Any, copy: bool = False) -> HDF5Matrix:
         """Return a view with values in another dtype.
@@ -323,11 +337,6 @@ class HDF5Matrix:
         """What is held by the way while rows are read."""
         return self._block_rows * self._staged_row_bytes
 
-    @property
-    def most_staged_bytes(self) -> int:
-        """What is held by the way where ``memory_limit`` allows it."""
-        return self._group_rows * self._staged_row_bytes
-
     def chunk_groups(self) -> tuple[Array | None, Array]:
         """Group the rows by the chunks that they are stored in.
 
@@ -346,7 +355,13 @@ class HDF5Matrix:
         rows = np.asarray(self._rows, np.intp)
         positions = np.argsort(rows, kind="stable")
         inner = np.flatnonzero(np.diff(rows[positions] // group_rows)) + 1
-        return positions, np.concatenate([[0], inner, [n_rows]])
+        edges = np.concatenate([[0], inner, [n_rows]])
+        if np.diff(edges).max(initial=0) > group_rows:
+            # rows that come many times do not make a group larger than others
+            edges = np.concatenate(
+                [*(np.arange(a, b, group_rows) for a, b in itertools.pairwise(edges)), [n_rows]]
+            )
+        return positions, edges
 
     def open(self) -> AbstractContextManager[h5py.Dataset]:
         """Open the dataset for `read_rows`."""

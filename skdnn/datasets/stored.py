@@ -25,6 +25,10 @@ Array = np.ndarray
 # What is read at once: enough to make calls cheap, little enough to stay in a processor's cache
 _BLOCK_BYTES = 2**20
 
+# HDF5's own cache of decompressed chunks, and the most that it is raised to
+_CACHE_BYTES = 2**20
+_MOST_CACHE_BYTES = 2**27
+
 # Reading this much that is not needed costs about what one more call costs
 _GAP_BYTES = 2**17
 
@@ -58,6 +62,7 @@ class StoredRows:
     def __init__(self, source: Any, key: str | None) -> None:
         self._live: h5py.Dataset | None = None
         self.shape: tuple[int, ...] = ()
+        self._cache: dict[str, int] = {}
         if isinstance(source, h5py.Dataset):
             if key is not None:
                 raise TypeError(f"An open dataset is given without a key, got key={key!r}.")
@@ -84,6 +89,10 @@ class StoredRows:
             self.row_bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
             self.chunk_rows = min(dataset.chunks[0], len(dataset)) if dataset.chunks else 1
             self._is_filtered = dataset.id.get_create_plist().get_nfilters() > 0
+            if self._is_filtered:
+                # else a chunk larger than the cache is decompressed again for each part of it
+                wanted = self.chunk_rows * self.row_bytes
+                self._cache = {"rdcc_nbytes": max(_CACHE_BYTES, min(wanted, _MOST_CACHE_BYTES))}
 
     def block_rows(self, most: int) -> int:
         """Return the rows of whole chunks of about 1 MiB, or about ``most`` if that is less."""
@@ -120,7 +129,7 @@ class StoredRows:
                 raise ValueError(f"{self} cannot be read: its file has been closed.")
             yield self._live
             return
-        with open_for_reading(self.path) as file:
+        with open_for_reading(self.path, **self._cache) as file:
             dataset = get_dataset(file, self.key, "key")
             if self.shape and not (
                 dataset.dtype.newbyteorder("=") == self.dtype

@@ -5,6 +5,7 @@ Decides which rows stand together and in which order; `HDF5Matrix` reads them.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import threading
 from collections.abc import Generator, Iterator
@@ -84,10 +85,24 @@ class Windows:
             raise ValueError(
                 f"memory_limit={matrix.memory_limit} is too small to train from {matrix!r}: two "
                 f"windows of a batch of {self._batch_size} rows and {largest} rows of whole "
-                f"chunks need {least * row_bytes + matrix.most_staged_bytes} bytes. Raise it, "
+                f"chunks need {self._needed_limit(least * row_bytes)} bytes. Raise it, "
                 "lower batch_size, or store smaller chunks."
             )
         return min(n_rows, self.n_rows)
+
+    def _needed_limit(self, limit: int) -> int:
+        """Return a ``memory_limit`` that will do: with it, the groups may be larger too."""
+        matrix = copy.copy(self._matrix)
+        row_bytes = 2 * matrix.shape[1] * matrix.dtype.itemsize + _INDEX_BYTES
+        while limit < matrix.nbytes:
+            matrix.memory_limit = limit
+            largest = int(np.diff(matrix.chunk_groups()[1]).max(initial=0))
+            least = min(self.n_rows, self._batch_size + largest)
+            needed = least * row_bytes + matrix.staged_bytes
+            if needed <= limit:
+                return limit
+            limit = needed
+        return matrix.nbytes  # is then trained on in memory
 
     def epoch(
         self, random_state: np.random.RandomState | None = None
