@@ -1,1 +1,13 @@
-"""The estimator on a Dask cluster."""
+"""Training on the workers of a Dask cluster (extra ``dask``)."""
+
+try:
+    import dask.array  # noqa: F401
+    import distributed  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "skdnn.dask needs dask and distributed: pip install 'skdnn[dask]'."
+    ) from error
+
+from skdnn.dask.classifier import DaskDeepBinaryClassifier
+
+__all__ = ["DaskDeepBinaryClassifier"]

@@ -1,0 +1,111 @@
+"""The rows of one partition: loaded and checked on a worker, reported, and held there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse
+from dask.sizeof import sizeof
+from sklearn.utils import check_array, check_X_y
+from sklearn.utils.multiclass import check_classification_targets
+
+from skdnn.preparation import DATA
+
+__all__ = ["HeldRows", "Partition", "Summary", "load_partition", "summarise"]
+
+Array = np.ndarray
+
+
+@dataclass
+class Partition:
+    """The rows of one block of the collections, as they were given."""
+
+    number: int
+    X: Any  # (n_rows, n_features), dense or CSR
+    y: Array  # (n_rows,), labels
+    weight: Array | None  # (n_rows,), float64
+
+    def __sizeof__(self) -> int:
+        # Dask places and spills by this
+        return sum(sizeof(part) for part in (self.X, self.y, self.weight))
+
+
+class Summary(NamedTuple):
+    """What the client is told of a partition before it decides on classes and weights."""
+
+    number: int
+    n_rows: int
+    n_features: int
+    dtype: np.dtype
+    sparse: bool
+    labels: Array  # up to 3 labels, sorted
+    counts: Array  # rows of positive weight, by label
+    sums: Array  # their weights
+
+
+def load_partition(number: int, X: Any, y: Any, weight: Any, arguments: Sequence[str]) -> Partition:
+    """Validate one block of X, y and sample_weight; ``arguments`` are their names."""
+    if weight is not None:
+        weight = np.asarray(weight, np.float64).reshape(-1)
+    if X.shape[0] == 0 and np.shape(y)[0] == 0:
+        return Partition(number, None, np.empty(0), weight)
+    try:
+        X, y = check_X_y(X, y, **DATA)
+        check_classification_targets(y)
+        if weight is not None:
+            weight = check_array(weight, ensure_2d=False, dtype=np.float64, input_name=arguments[2])
+            if weight.size != X.shape[0]:
+                raise ValueError(f"{arguments[2]} has {weight.size} entries for {X.shape[0]} rows.")
+            if weight.min() < 0:
+                raise ValueError(f"{arguments[2]} must not be negative: found {weight.min()}.")
+    except ValueError as error:
+        raise ValueError(f"Partition {number} of {arguments[0]}: {error}") from error
+    return Partition(number, X, y, weight)
+
+
+def summarise(partition: Partition) -> Summary:
+    """Return what the client needs to know of a partition."""
+    X, y, weight = partition.X, partition.y, partition.weight
+    labels = np.unique(y)[:3]
+    weight = np.ones(y.size) if weight is None else weight
+    masks = [(y == label) & (weight > 0) for label in labels]
+    return Summary(
+        partition.number,
+        y.size,
+        0 if X is None else X.shape[1],
+        np.dtype(np.float32) if X is None else X.dtype,
+        scipy.sparse.issparse(X),
+        labels,
+        np.array([np.count_nonzero(mask) for mask in masks], np.int64),
+        np.array([weight[mask].sum() for mask in masks], np.float64),
+    )
+
+
+@dataclass
+class HeldRows:
+    """A partition's rows to train or to validate on.
+
+    X, signs and weight are those of the whole partition, so that no row is copied; ``index`` says
+    which of them count, None for all.
+    """
+
+    number: int
+    X: Any  # (n_rows, n_features)
+    signs: Array  # (n_rows,), int8
+    weight: Array | None  # (n_rows,)
+    index: Array | None
+    start: int = 0  # number of the first among all training rows
+
+    @property
+    def n_rows(self) -> int:
+        return self.signs.size if self.index is None else self.index.size
+
+    def select(self, rows: Any) -> tuple[Any, Array, Array | None]:
+        """Return X, signs and weights of some of the rows: views for a slice, if all count."""
+        if self.index is not None:
+            rows = self.index[rows]
+        weight = None if self.weight is None else self.weight[rows]
+        return self.X[rows], self.signs[rows], weight

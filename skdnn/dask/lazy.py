@@ -1,0 +1,75 @@
+"""Predictions of Dask collections: one task a block, computed when they are asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+
+from skdnn.classifier import DeepBinaryClassifier
+from skdnn.dask.partitions import is_dask_frame
+
+__all__ = ["correct_of_block", "predict_blocks"]
+
+Array = np.ndarray
+
+
+def predict_blocks(model: DeepBinaryClassifier, method: str, X: Any) -> da.Array:
+    """Return what a method of a model gives for the rows of a collection, as a lazy array.
+
+    Parameters
+    ----------
+    model : DeepBinaryClassifier
+        Fitted.
+    method : str
+        Name of a method that predicts.
+    X : dask Array or DataFrame of shape (n_samples, n_features)
+
+    Returns
+    -------
+    dask Array of shape (n_samples,) or (n_samples, 2)
+        In blocks of X's rows. Row numbers of a DataFrame are unknown.
+    """
+    # what an empty block gives tells the dtype
+    dtype = _dtype_of(model, method, X)
+    meta = np.empty((0, 2) if method.endswith("proba") else 0, dtype)
+    shared = dask.delayed(model)
+    if is_dask_frame(X):
+        predict = dask.delayed(_predict_block)
+        shape = (np.nan, *meta.shape[1:])
+        blocks = [
+            da.from_delayed(predict(part, shared, method, meta), shape, meta=meta)
+            for part in X.to_delayed()
+        ]
+        return da.concatenate(blocks, allow_unknown_chunksizes=True)
+    if X.numblocks[1] > 1:
+        X = X.rechunk({1: -1})
+    form = {"chunks": (X.chunks[0], (2,))} if meta.ndim == 2 else {"drop_axis": 1}
+    return X.map_blocks(
+        _predict_block, model=shared, method=method, empty=meta, meta=meta, dtype=dtype, **form
+    )
+
+
+def _dtype_of(model: DeepBinaryClassifier, method: str, X: Any) -> np.dtype:
+    if method == "predict":
+        return model.classes_.dtype
+    dtypes = set(X.dtypes) if is_dask_frame(X) else {X.dtype}
+    kept = np.float32 if dtypes == {np.dtype(np.float32)} else np.float64
+    return np.result_type(kept, model.coefs_[0].dtype)
+
+
+def _predict_block(block: Any, model: DeepBinaryClassifier, method: str, empty: Array) -> Array:
+    return getattr(model, method)(block) if block.shape[0] else empty
+
+
+def correct_of_block(
+    X: Any, y: Any, weight: Any, model: DeepBinaryClassifier
+) -> tuple[float, float]:
+    """Return the weights of the rows predicted right, and of all rows."""
+    if X.shape[0] == 0:
+        return 0.0, 0.0
+    right = model.predict(X) == np.asarray(y).reshape(-1)
+    weight = np.ones(right.size) if weight is None else np.asarray(weight, float).reshape(-1)
+    return float(weight[right].sum()), float(weight.sum())

@@ -1,0 +1,63 @@
+"""Searches whose fits run on the workers of a Dask cluster, by joblib's own backend."""
+
+import joblib
+import numpy as np
+import pytest
+from distributed import Client, LocalCluster
+from numpy.testing import assert_array_equal
+from sklearn.model_selection import GridSearchCV
+
+from skdnn import Checkpoint, DeepBinaryClassifier
+
+
+@pytest.fixture(scope="module")
+def client():
+    with (
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+def make_search(callbacks=()):
+    model = DeepBinaryClassifier((4,), max_iter=5, tol=None, random_state=0)
+    model.set_callbacks(*callbacks)
+    return GridSearchCV(model, {"alpha": [0.0, 1.0], "solver": ["sgd", "adam"]}, cv=3)
+
+
+@pytest.fixture
+def scattered(monkeypatch):
+    """Return a list that gets the shape of every array that is scattered."""
+    shapes = []
+    scatter = Client.scatter
+
+    def record(self, data, *arguments, **others):
+        values = data if isinstance(data, list | tuple) else [data]
+        shapes.extend(value.shape for value in values if isinstance(value, np.ndarray))
+        return scatter(self, data, *arguments, **others)
+
+    monkeypatch.setattr(Client, "scatter", record)
+    return shapes
+
+
+def test_search_on_a_cluster_equals_the_local_one_and_scatters_data_once(
+    client, scattered, tmp_path
+):
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((3000, 5))
+    y = X[:, 0] * X[:, 1] > 0
+    search = make_search([Checkpoint(tmp_path / "run.ckpt")])
+    with joblib.parallel_config(backend="dask"):
+        search.fit(X, y)
+    assert scattered.count(X.shape) == 1
+    local = make_search().fit(X, y)
+    assert_array_equal(search.cv_results_["mean_test_score"], local.cv_results_["mean_test_score"])
+    assert_array_equal(search.predict(X), local.predict(X))
+    assert len(list(tmp_path.iterdir())) == 13  # 4 candidates x 3 folds, and the last fit
+    # a search that begins again reads them and ends the same
+    again = make_search([Checkpoint(tmp_path / "run.ckpt")])
+    with joblib.parallel_config(backend="dask"):
+        again.fit(X, y)
+    assert_array_equal(again.cv_results_["mean_test_score"], local.cv_results_["mean_test_score"])
