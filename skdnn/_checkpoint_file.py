@@ -12,6 +12,7 @@ from skdnn._model_file import (
     check_canonical,
     pack_model,
     pack_parameters,
+    parameters_to_save,
     unpack_model,
     unpack_parameters,
 )
@@ -52,7 +53,7 @@ def pack_checkpoint(
     """
     attributes, arrays = pack_state(progress.state, "training_state")
     attributes |= {
-        "parameters": pack_parameters(model.get_params(deep=False)),
+        "parameters": pack_parameters(parameters_to_save(model)),
         "data": progress.data,
         "best_iter": progress.best_iter,
         "ended": progress.ended,

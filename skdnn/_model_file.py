@@ -18,7 +18,14 @@ from skdnn._parameters import check_dropout, check_hidden_layer_sizes
 from skdnn._training_file import pack_state, pack_weights, unpack_state, unpack_weights
 from skdnn.classifier import DeepBinaryClassifier
 
-__all__ = ["check_canonical", "pack_model", "pack_parameters", "unpack_model", "unpack_parameters"]
+__all__ = [
+    "check_canonical",
+    "pack_model",
+    "pack_parameters",
+    "parameters_to_save",
+    "unpack_model",
+    "unpack_parameters",
+]
 
 Array = np.ndarray
 Attributes = dict[str, Any]
@@ -75,7 +82,7 @@ def pack_model(model: DeepBinaryClassifier) -> tuple[Attributes, Arrays]:
     fitted = {name: encode(getattr(model, name)) for name in (*_COUNTS, *_NUMBERS, "best_iter_")}
     attributes: Attributes = {
         "class": type(model).__name__,
-        "parameters": pack_parameters(model.get_params(deep=False)),
+        "parameters": pack_parameters(parameters_to_save(model)),
         "fitted": fitted,
         "classes/dtype": model.classes_.dtype.str,
     }
@@ -96,6 +103,12 @@ def pack_model(model: DeepBinaryClassifier) -> tuple[Attributes, Arrays]:
         arrays |= more_arrays
     attributes["lengths"] = {name: len(arrays[name]) for name in _OPTIONAL if name in arrays}
     return attributes, arrays
+
+
+def parameters_to_save(model: DeepBinaryClassifier) -> dict[str, Any]:
+    """Return the constructor's parameters without those that are of the place, not the model."""
+    parameters = model.get_params(deep=False)
+    return {k: v for k, v in parameters.items() if k not in model._unsaved_parameters}
 
 
 def pack_parameters(parameters: Mapping[str, Any]) -> Attributes:

@@ -12,7 +12,7 @@ from sklearn.callback import CallbackContext
 
 from skdnn._checkpoint_file import checkpoint_of, pack_checkpoint
 from skdnn._container import StrPath, open_container, write_container
-from skdnn._model_file import pack_parameters, unpack_parameters
+from skdnn._model_file import pack_parameters, parameters_to_save, unpack_parameters
 from skdnn._tasks import FitRun
 from skdnn.classifier import DeepBinaryClassifier
 
@@ -106,7 +106,7 @@ class Checkpoint:
                 "pipeline or a search, call set_callbacks on the network itself."
             )
         # what could not be loaded again is not worth a file
-        unpack_parameters(pack_parameters(estimator.get_params(deep=False)))
+        unpack_parameters(pack_parameters(parameters_to_save(estimator)))
         folder = self._path_of(context).parent
         if not folder.is_dir():
             raise FileNotFoundError(f"Checkpoint path={str(self.path)!r}: no folder {folder}.")
@@ -159,7 +159,7 @@ class Checkpoint:
         progress.data = run.data
         before = None
         if run.before is not None:
-            before = DeepBinaryClassifier(**estimator.get_params(deep=False))
+            before = DeepBinaryClassifier(**parameters_to_save(estimator))
             before.__dict__.update(run.before)
         attributes, arrays = pack_checkpoint(estimator, progress, before)
         write_container(path, kind="checkpoint", attributes=attributes, arrays=arrays)

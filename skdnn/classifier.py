@@ -283,6 +283,8 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     best_validation_score_: float | None
     best_iter_: int | None
 
+    # Parameters of a subclass that no file keeps
+    _unsaved_parameters: tuple[str, ...] = ()
     # What a subclass with its data elsewhere puts in their place
     _preparation_type: type[Preparation] = Preparation
     _training_type: type[Training] = Training

@@ -1,5 +1,6 @@
 """Searches whose fits run on the workers of a Dask cluster, by joblib's own backend."""
 
+import dask.array as da
 import joblib
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from numpy.testing import assert_array_equal
 from sklearn.model_selection import GridSearchCV
 
 from skdnn import Checkpoint, DeepBinaryClassifier
+from skdnn.dask import DaskDeepBinaryClassifier
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +63,34 @@ def test_search_on_a_cluster_equals_the_local_one_and_scatters_data_once(
     with joblib.parallel_config(backend="dask"):
         again.fit(X, y)
     assert_array_equal(again.cv_results_["mean_test_score"], local.cv_results_["mean_test_score"])
+
+
+class BreakDown:
+    """Raises after the third epoch."""
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context):
+        if context.task_name == "epoch" and context.task_id == 2:
+            raise MemoryError
+
+
+def test_training_on_a_cluster_goes_on_from_a_checkpoint(client, tmp_path):
+    X = da.random.default_rng(0).normal(size=(600, 5), chunks=(200, 5))
+    y = X[:, 0] > 0
+    parameters = {"max_iter": 6, "tol": None, "random_state": 0, "early_stopping": True}
+    undisturbed = DaskDeepBinaryClassifier((4,), **parameters).fit(X, y)
+    model = DaskDeepBinaryClassifier((4,), client=client, **parameters)
+    model.set_callbacks(Checkpoint(tmp_path / "run.ckpt"), BreakDown())
+    with pytest.raises(MemoryError):
+        model.fit(X, y)
+    model.set_callbacks(Checkpoint(tmp_path / "run.ckpt")).fit(X, y)
+    assert model.loss_curve_ == undisturbed.loss_curve_
+    assert_array_equal(model.coefs_[0], undisturbed.coefs_[0])

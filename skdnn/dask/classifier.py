@@ -100,6 +100,7 @@ class DaskDeepBinaryClassifier(DeepBinaryClassifier):
         "client": [Client, None],
         "timeout": [Interval(Real, 0, None, closed="neither")],
     }
+    _unsaved_parameters = ("client", "timeout")
     _preparation_type = DaskPreparation
     _training_type = DaskTraining
 
