@@ -134,6 +134,35 @@ def test_lbfgs_has_no_learning_rate(breast_cancer):
     assert display.learning_rate_line_ is None
 
 
+def test_lbfgs_counts_iterations(breast_cancer, model):
+    lbfgs = fit(*breast_cancer, solver="lbfgs")
+    display = LossCurveDisplay.from_estimator(lbfgs)
+    assert display.ax_.get_xlabel() == "iteration"
+    again = LossCurveDisplay.from_estimator(lbfgs, ax=display.ax_)
+    assert again.ax_.get_xlabel() == "iteration"
+    both = LossCurveDisplay.from_estimator(model, ax=display.ax_)
+    assert both.ax_.get_xlabel() == "epoch or iteration"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"loss_curve": []}, r"loss_curve must be a sequence of at least one number, got \[\]"),
+        ({"loss_curve": None}, "loss_curve must be a sequence.*got None"),
+        ({"loss_curve": "abc"}, "loss_curve must be a sequence.*got 'abc'"),
+        ({"loss_curve": [[1, 2]]}, "loss_curve must be a sequence"),
+        ({"validation_loss_curve": [3, 2, 1]}, "must not be longer than.*got 3 and 2 numbers"),
+        ({"validation_loss_curve": ["a"]}, r"validation_loss_curve must be .*got \['a'\]"),
+        ({"validation_loss_curve": [2], "best_iter": 2}, "best_iter must.*1 numbers, got 2"),
+        ({"best_iter": 1}, "best_iter must.*0 numbers, got 1"),
+        ({"learning_rate_curve": [1]}, "learning_rate_curve must be as long.*got 1 and 2"),
+    ],
+)
+def test_curves_that_do_not_suit_are_errors(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        LossCurveDisplay(**({"loss_curve": [2, 1]} | arguments))
+
+
 def test_models_on_the_same_axes_have_names_and_colours_of_their_own(watched, model):
     first = LossCurveDisplay.from_estimator(watched, name="cosine")
     second = LossCurveDisplay.from_estimator(
@@ -141,8 +170,9 @@ def test_models_on_the_same_axes_have_names_and_colours_of_their_own(watched, mo
     )
     assert second.ax_ is first.ax_
     assert second.learning_rate_ax_ is first.learning_rate_ax_
-    lines = [first.line_, first.validation_line_, second.line_]
-    assert len({line.get_color() for line in lines}) == 3
+    assert first.line_.get_color() == first.validation_line_.get_color()
+    assert first.line_.get_linestyle() != first.validation_line_.get_linestyle()
+    assert first.line_.get_color() != second.line_.get_color()
     assert len(second.figure_.legends) == 1
     assert labels_of(second.legend_)[-3:] == [
         "constant: training loss",
@@ -172,8 +202,8 @@ def test_dead_units_are_marked_and_counted():
     assert [line.get_ydata().tolist() for line in display.dead_points_] == [[0, 0], []]
     assert display.dead_points_[0].get_marker() != display.points_[0].get_marker()
     assert [text.get_text() for text in display.ax_.get_xticklabels()] == [
-        "1\n2 of 4 dead",
-        "2\n0 of 2 dead",
+        "1\n2 / 4",
+        "2\n0 / 2",
     ]
     assert labels_of(display.legend_) == ["active units", "dead: 2 of 6 units"]
 
@@ -239,6 +269,11 @@ def test_layers_that_are_all_zero_leave_a_gap(breast_cancer):
     display = LayerStatisticsDisplay.from_estimator(model, X)
     assert np.isnan(display.lines_[""][0].get_ydata()[1])
     assert display.lines_[""][-1].get_ydata()[1] == 1
+
+
+def test_error_names_the_one_of_several_that_is_no_network(model, breast_cancer):
+    with pytest.raises(TypeError, match=r"^estimators\['other'\] must be"):
+        LayerStatisticsDisplay.from_estimators({"he": model, "other": 3}, *breast_cancer)
 
 
 @pytest.mark.parametrize(
@@ -415,24 +450,76 @@ def test_words_of_a_text_stand_out():
     assert set(display.features.feature) == {"dull", "film"}
 
 
-def test_mixed_types_are_shown_as_the_network_gets_them():
+@pytest.fixture(scope="module")
+def mixed():
+    """Return a frame, labels of which the first is wrong, and a pipeline of their columns."""
     pd = pytest.importorskip("pandas")
     from sklearn.compose import make_column_transformer
     from sklearn.preprocessing import OneHotEncoder
 
-    frame = pd.DataFrame({"size": np.arange(20.0), "colour": ["red", "blue"] * 10})
+    frame = pd.DataFrame(
+        {
+            "size": np.arange(20.0) ** 2,
+            "colour": ["green", "green", *["red", "blue", "blue"] * 6],
+            "name": [f"name {i}" for i in range(20)],
+            "count": pd.array([None, *range(19)], dtype="Int64"),
+            "day": pd.date_range("2020-01-01", periods=20),
+        }
+    )
     y = (np.arange(20) >= 10).astype(int)
     y[0] = 1
     columns = make_column_transformer((StandardScaler(), ["size"]), (OneHotEncoder(), ["colour"]))
     pipeline = make_pipeline(columns, DeepBinaryClassifier((2,), random_state=0, alpha=1))
     pipeline.set_params(deepbinaryclassifier__solver="lbfgs").fit(frame, y)
-    display = MistakesDisplay.from_estimator(pipeline, frame, y, n_features=2)
-    assert 0 in display.mistakes.row
-    assert set(display.features.feature) <= {
-        "standardscaler__size",
-        "onehotencoder__colour_red",
-        "onehotencoder__colour_blue",
-    }
+    return frame, y, pipeline
+
+
+def test_columns_of_several_types_are_shown_as_the_user_has_them(mixed):
+    frame, y, pipeline = mixed
+    display = MistakesDisplay.from_estimator(pipeline, frame, y, n_mistakes=1)
+    assert display.mistakes.row.tolist() == [0]
+    # the size is the least, two of twenty rows are green, the count is missing
+    assert display.features.feature == ["colour", "size"]
+    assert display.features.value.tolist() == ["green", 0.0]
+    green, size = (frame.colour == "green").to_numpy(float), frame["size"].to_numpy()
+    expected = [(1 - green.mean()) / green.std(), -size.mean() / size.std()]
+    np.testing.assert_allclose(display.features.deviation, expected)
+    assert display.rows.tolist()[0][:3] == [0.0, "green", "name 0"]
+    ticks = [text.get_text() for text in display.ax_.get_yticklabels()]
+    assert ticks == ["colour = green", "size = 0"]
+
+
+def test_columns_that_cannot_stand_out_are_said_to_be_left_out(mixed):
+    frame, y, pipeline = mixed
+    display = MistakesDisplay.from_estimator(pipeline, frame, y)
+    assert display.left_out == ["name", "day"]
+    assert display.ax_.get_xlabel().endswith("\nleft out: name, day")
+    probabilities = pipeline.predict_proba(frame)
+    same = MistakesDisplay.from_predictions(y, probabilities, frame.to_numpy())
+    assert same.left_out == ["x2", "x4"]
+    np.testing.assert_array_equal(same.features.deviation, display.features.deviation)
+
+
+def test_frame_without_a_column_to_show_is_shown_as_the_network_gets_it():
+    pd = pytest.importorskip("pandas")
+    from sklearn.compose import make_column_transformer
+
+    frame = pd.DataFrame({"text": ["good plot", "bad plot", "good film", "bad film", "dull film"]})
+    y = np.array([1, 0, 1, 0, 0])
+    pipeline = make_pipeline(
+        make_column_transformer((TfidfVectorizer(), "text")),
+        DeepBinaryClassifier((4,), solver="lbfgs", random_state=0),
+    ).fit(frame, y)
+    display = MistakesDisplay.from_estimator(pipeline, frame, 1 - y, n_mistakes=5)
+    assert "tfidfvectorizer__dull" in display.features.feature
+
+
+def test_numbers_as_large_as_floats_go_are_drawn_without_warnings():
+    X = np.array([[1e200, 1.0], [-1e200, 2.0], [1e200, 3.0], [0.0, 9.0]])
+    display = MistakesDisplay.from_predictions([0, 1, 0, 1], [0.9, 0.9, 0.1, 0.1], X)
+    assert display.mistakes.row.tolist() == [0, 3]
+    assert display.features.feature[2] == "x1"
+    assert np.isfinite(display.features.deviation).all()
 
 
 def test_only_the_chosen_rows_are_kept(mistaken, tmp_path):
@@ -462,7 +549,11 @@ def test_no_mistakes_are_said_to_be_none(breast_cancer):
         ({"y_proba": [0.1, 0.2, 0.3, 1.2]}, "y_proba must be probabilities.*to 1.2"),
         ({"y_proba": [[0.2, 0.3, 0.5]] * 4}, "y_proba must be probabilities of shape"),
         ({"y_proba": [0.1, 0.2]}, "inconsistent numbers of samples"),
-        ({"X": ["a", "b", "c", "d"]}, "X must be a matrix of numbers"),
+        ({"X": ["a", "b", "c", "d"]}, r"X must be a matrix of shape.*got list of shape \(4,\)"),
+        (
+            {"X": [["a"], ["b"], ["a"], ["b"]], "image_shape": (1, 1)},
+            "X must be a matrix of numbers, got list",
+        ),
         ({"pos_label": 7}, r"pos_label must be one of \[0, 1\], got 7"),
         ({"n_mistakes": 0}, "n_mistakes must be an integer of at least 1, got 0"),
         ({"n_features": True}, "n_features must be an integer of at least 1, got True"),
@@ -597,6 +688,49 @@ def test_axes_at_a_place_of_their_own_are_drawn_on(draw, subject):
     assert min(panel.get_position().x0 for panel in panels) > 0.45
 
 
+@pytest.mark.parametrize(
+    "name", ["LayerStatisticsDisplay", "WeightImageDisplay", "MistakesDisplay"]
+)
+def test_axes_that_hold_panels_are_refused(name, subject):
+    display = DISPLAYS[name](*subject)
+    with pytest.raises(ValueError, match="ax holds the panels of a display already"):
+        display.plot(ax=display.ax_)
+
+
+@EVERY_DISPLAY
+def test_things_that_are_no_axes_are_errors(draw, subject):
+    with pytest.raises(TypeError, match="ax must be a matplotlib Axes or None, got int"):
+        draw(*subject, ax=3)
+
+
+@pytest.mark.parametrize("name", ["WeightImageDisplay", "MistakesDisplay"])
+def test_titles_of_images_do_not_meet_images_above_without_a_layout(name, subject):
+    figure, axes = plt.subplots(2, 3, figsize=(12, 8))
+    display = DISPLAYS[name](*subject, ax=axes[1, 1])
+    figure.draw_without_rendering()
+    titles = [panel.title.get_window_extent() for panel in display.axes_]
+    images = [panel.get_window_extent() for panel in display.axes_]
+    assert len(images) > 3
+    for title in [*titles, display.ax_.title.get_window_extent()]:
+        assert not any(title.overlaps(image) for image in images)
+    for one, other in combinations(titles, 2):
+        assert not one.overlaps(other)
+
+
+def test_texts_of_mistakes_stay_inside_a_narrow_cell(subject):
+    model, X, y = subject
+    names = np.array(["malignant", "benign"])
+    figure, axes = plt.subplots(2, 3, figsize=(12, 8), layout="constrained")
+    display = MistakesDisplay.from_predictions(
+        names[y], model.predict_proba(X)[:, ::-1], X, pos_label="benign", ax=axes[1, 2]
+    )
+    figure.draw_without_rendering()
+    for text in [*display.headings_, display.ax_.xaxis.label]:
+        assert text.get_window_extent().x1 <= 1200
+    for heading in display.headings_:
+        assert heading.get_window_extent().x1 <= display.ax_.get_window_extent().x1
+
+
 @EVERY_DISPLAY
 def test_display_can_be_drawn_again(draw, subject):
     display = draw(*subject)
@@ -617,7 +751,7 @@ def test_pipelines_are_drawn_by_their_last_step(draw, breast_cancer):
 @EVERY_DISPLAY
 def test_other_estimators_are_named_in_the_error(draw, breast_cancer):
     X, y = breast_cancer
-    with pytest.raises(TypeError, match="got LogisticRegression"):
+    with pytest.raises(TypeError, match=r"^estimator must be .* got LogisticRegression"):
         draw(LogisticRegression(max_iter=1000).fit(X, y), X, y)
 
 

@@ -302,8 +302,19 @@ def test_vanished_gradient_is_told_from_a_wrong_one(breast_cancer):
     model = fit(X, y, activation="tanh", alpha=0)
     model.coefs_[-1][...] *= 1e-13
     checks = check_gradients(model, X, y)
-    assert checks.agrees.all()
+    assert (checks.error <= checks.rounding + 1e-5).all()
     assert checks.rounding[0] > 1e-3
+
+
+def test_gradient_that_rounding_hides_does_not_agree(breast_cancer):
+    X, y = breast_cancer
+    model = fit(X, y, activation="tanh", alpha=0)
+    model.coefs_[-1][...] *= 1e-18
+    checks = check_gradients(model, X, y)
+    assert checks.rounding[0] >= 0.1
+    assert checks.error[0] <= checks.rounding[0]
+    assert not checks.agrees[0]
+    assert checks.agrees[-1]  # the last bias does not pass through the weights
 
 
 def test_checks_are_the_same_each_time_and_move_no_model(model, breast_cancer):
@@ -497,6 +508,8 @@ def test_targets_that_do_not_suit_are_errors(function, model, breast_cancer):
         function(model, X, y + 1)
     with pytest.raises(ValueError, match="sample_weight must not be negative"):
         function(model, X, y, -np.ones(y.size))
+    with pytest.raises(ValueError, match="NaN"):
+        function(model, X, np.where(y == 1, np.nan, 0.0))
 
 
 # ------------------------------------------------------------------------------- tables

@@ -32,8 +32,12 @@ _ON_LIGHT = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _ON_DARK = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00")
 LINE_STYLES = ("-", "--", "-.", ":")
 
-# Marks the legend of a figure that a display made
+# Mark the legend of a figure that a display made, and axes that one divided into panels
 _LEGEND = "skdnn legend"
+_DIVIDED = "skdnn panels"
+
+# Height of a line of a small title, in inches
+_TITLE_LINE = 0.16
 
 
 def palette() -> tuple[str, ...]:
@@ -68,35 +72,47 @@ def make_axes(ax: Any, display: Any, height: float | None = None) -> Any:
     """
     require_matplotlib(f"{type(display).__name__}.plot")
     import matplotlib.pyplot as plt
+    from matplotlib.axes import Axes
 
+    if ax is not None and not isinstance(ax, Axes):
+        raise TypeError(f"ax must be a matplotlib Axes or None, got {type(ax).__name__}.")
     if ax is None:
         width, default_height = plt.rcParams["figure.figsize"]
         _, ax = plt.subplots(figsize=(width, height or default_height), layout="constrained")
     return ax
 
 
-def make_grid(ax: Any, n_cells: int, n_columns: int, cell_width: float = 0.0) -> Array:
+def make_grid(
+    ax: Any, n_cells: int, n_columns: int, *, n_title_lines: int = 0, cell_width: float = 0.0
+) -> Array:
     """Divide the place of some axes into a grid; return the axes of its cells, (n_cells,).
 
     The axes themselves become an empty row above them, which may have a title. There are fewer
     columns where they would be narrower than ``cell_width`` inches, what their titles need.
     """
     from matplotlib.gridspec import GridSpec
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+    if ax.get_gid() == _DIVIDED:
+        raise ValueError("ax holds the panels of a display already: pass other axes, or None.")
+    size = ax.get_window_extent()
+    width, height = size.width / ax.figure.dpi, size.height / ax.figure.dpi
     if cell_width:
-        width = ax.get_window_extent().width / ax.figure.dpi
         n_columns = max(1, min(n_columns, int(width / cell_width)))
     n_rows = math.ceil(n_cells / n_columns)
-    heights = [0.01, *[1.0] * n_rows]
+    options: dict[str, Any] = {"height_ratios": [0.01, *[1.0] * n_rows]}
     spec = ax.get_subplotspec()
+    if spec is None or not isinstance(ax.figure.get_layout_engine(), ConstrainedLayoutEngine):
+        # nobody else makes room for titles; of a small place they get no more than 3 quarters
+        gap = min(_TITLE_LINE * n_title_lines + 0.1, 0.75 * height / n_rows)
+        options["hspace"] = gap * (n_rows + 1) / (height - gap * n_rows)
     if spec is not None:
-        grid = spec.subgridspec(n_rows + 1, n_columns, height_ratios=heights)
+        grid = spec.subgridspec(n_rows + 1, n_columns, **options)
     else:  # axes that were put at a place of their own
         box = ax.get_position()
         place = {"left": box.x0, "right": box.x1, "bottom": box.y0, "top": box.y1}
-        grid = GridSpec(
-            n_rows + 1, n_columns, figure=ax.figure, height_ratios=heights, hspace=0.5, **place
-        )
+        grid = GridSpec(n_rows + 1, n_columns, figure=ax.figure, **options, **place)
+    ax.set_gid(_DIVIDED)
     ax.set_axis_off()
     ax.set_subplotspec(grid[0, :])
     axes = np.empty(n_cells, object)
@@ -118,7 +134,7 @@ def image_grid_height(
     from matplotlib import rcParams
 
     width = (rcParams["figure.figsize"][0] - margin) / n_columns
-    height = width * image_shape[0] / image_shape[1] + 0.16 * n_title_lines + 0.06
+    height = width * image_shape[0] / image_shape[1] + _TITLE_LINE * n_title_lines + 0.06
     return float(np.clip(0.35 + height * math.ceil(n_images / n_columns), 1.5, 12.0))
 
 
@@ -162,17 +178,12 @@ def check_image_shape(image_shape: Any, n_features: int) -> tuple[int, ...]:
 def as_images(rows: Array, image_shape: tuple[int, ...]) -> Array:
     """Return rows as images whose numbers imshow takes as brightness, from 0 to 1.
 
-    Integers are divided by 255, floats from 0 to 1 stay as they are, and an image with others is
-    stretched from its least number to its largest.
+    Bytes (uint8) are divided by 255, numbers from 0 to 1 stay as they are, and an image with others
+    is stretched from its least number to its largest.
     """
     images = rows.reshape(-1, *image_shape)
-    if (
-        images.dtype.kind in ("b", "u", "i")
-        and images.size
-        and images.min() >= 0
-        and images.max() <= 255
-    ):
-        return images / (255 if images.max() > 1 else 1)
+    if images.dtype == np.uint8 and images.max(initial=0) > 1:
+        return images / 255
     images = images.astype(np.float64)
     for image in images:
         least, largest = image.min(), image.max()

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from skdnn.displays._drawing import add_legend, make_axes, palette, require_matplotlib
 from skdnn.inspection import dead_units
+from skdnn.inspection.subject import fitted_network
 
 __all__ = ["DeadUnitsDisplay"]
 
@@ -26,9 +27,8 @@ class DeadUnitsDisplay:
     Parameters
     ----------
     shares : list of array-like of shape (n_units,)
-        For each hidden layer, the share of the rows that activate each unit, from 0 to 1.
-    masks : list of array-like of bool of shape (n_units,), default=None
-        For each hidden layer, which units are dead; by default those of share 0.
+        For each hidden layer, the share of the rows that activate each unit, from 0 to 1. Units
+        of share 0 are dead.
 
     Attributes
     ----------
@@ -58,9 +58,8 @@ class DeadUnitsDisplay:
     [32, 16]
     """
 
-    def __init__(self, shares: Sequence[Any], *, masks: Sequence[Any] | None = None) -> None:
+    def __init__(self, shares: Sequence[Any]) -> None:
         self.shares = shares
-        self.masks = masks
 
     @classmethod
     def from_estimator(
@@ -91,8 +90,8 @@ class DeadUnitsDisplay:
             As in :func:`skdnn.inspection.dead_units`; also where there are no hidden layers.
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
-        units = dead_units(estimator, X, threshold=threshold)
-        return cls(units.shares, masks=units.masks).plot(ax=ax)
+        fitted_network(estimator, "estimator")
+        return cls(dead_units(estimator, X, threshold=threshold).shares).plot(ax=ax)
 
     def plot(self, *, ax: Any = None) -> Self:
         """Draw the shares.
@@ -111,8 +110,6 @@ class DeadUnitsDisplay:
         if not shares:
             raise ValueError("The network has no hidden layers, so no units that could be dead.")
         masks = [share == 0 for share in shares]
-        if self.masks is not None:
-            masks = [np.asarray(mask, bool) for mask in self.masks]
         is_new = ax is None
         self.ax_ = ax = make_axes(ax, self)
         self.figure_ = ax.figure
@@ -154,15 +151,16 @@ class DeadUnitsDisplay:
         from matplotlib.ticker import PercentFormatter
 
         n_layers = len(masks)
+        few = n_layers <= _FEW_LAYERS
         ax.set(
             xlim=(0.5, n_layers + 0.5),
             ylim=(-0.05, 1.05),
-            xlabel="hidden layer, units by share",
+            xlabel="hidden layer, dead / all units" if few else "hidden layer",
             ylabel="rows that activate the unit",
         )
         ax.yaxis.set_major_formatter(PercentFormatter(1.0))
-        if n_layers <= _FEW_LAYERS:
-            counts = [f"{layer}\n{m.sum()} of {m.size} dead" for layer, m in enumerate(masks, 1)]
+        if few:
+            counts = [f"{layer}\n{m.sum()} / {m.size}" for layer, m in enumerate(masks, 1)]
             ax.set_xticks(range(1, n_layers + 1), counts)
         else:
             ax.xaxis.get_major_locator().set_params(integer=True)

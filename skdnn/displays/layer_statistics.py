@@ -17,6 +17,7 @@ from skdnn.displays._drawing import (
     require_matplotlib,
 )
 from skdnn.inspection import Table, activation_statistics, gradient_statistics
+from skdnn.inspection.subject import fitted_network
 
 __all__ = ["LayerStatisticsDisplay"]
 
@@ -150,6 +151,8 @@ class LayerStatisticsDisplay:
             )
         if not estimators:
             raise ValueError("estimators must hold at least one model, got an empty dict.")
+        for name, estimator in estimators.items():
+            fitted_network(estimator, f"estimators[{name!r}]" if name else "estimator")
         activations = {name: activation_statistics(e, X) for name, e in estimators.items()}
         gradients = None
         if y is not None:
@@ -222,7 +225,7 @@ class LayerStatisticsDisplay:
         n_layers = max(len(table.layer) for table in self.activations.values())
         for panel in self.axes_:
             panel.set_xlim(0.5, n_layers + 0.5)
-            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             panel.label_outer()
         zeros = self.axes_[-1]
         zeros.yaxis.set_major_formatter(PercentFormatter(1.0))

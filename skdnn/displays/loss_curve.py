@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import Any, Self
 
 import numpy as np
@@ -18,6 +19,8 @@ _RATE_AXIS = "skdnn learning rate"
 class LossCurveDisplay:
     """Training and validation loss of each epoch, the best epoch, and the learning rate.
 
+    With ``solver="lbfgs"``, an epoch is an iteration.
+
     Use `from_estimator` to make one. Curves go on over several calls of ``fit`` with
     ``warm_start``, and of ``partial_fit``.
 
@@ -33,6 +36,13 @@ class LossCurveDisplay:
         Learning rate of each epoch.
     name : str, default=None
         Name of the model, put before the labels.
+    step : str, default="epoch"
+        What the curves count, the label of the x axis.
+
+    Raises
+    ------
+    ValueError
+        When a curve is no sequence of numbers, or is longer or shorter than the others allow.
 
     Attributes
     ----------
@@ -75,12 +85,36 @@ class LossCurveDisplay:
         best_iter: int | None = None,
         learning_rate_curve: ArrayLike | None = None,
         name: str | None = None,
+        step: str = "epoch",
     ) -> None:
-        self.loss_curve = loss_curve
-        self.validation_loss_curve = validation_loss_curve
+        self.loss_curve = losses = _as_curve("loss_curve", loss_curve)
+        self.validation_loss_curve = self.learning_rate_curve = None
+        n_validated = 0
+        if validation_loss_curve is not None:
+            self.validation_loss_curve = validation = _as_curve(
+                "validation_loss_curve", validation_loss_curve
+            )
+            n_validated = validation.size
+            if n_validated > losses.size:
+                raise ValueError(
+                    f"validation_loss_curve must not be longer than loss_curve, got {n_validated} "
+                    f"and {losses.size} numbers."
+                )
+        if best_iter is not None and not 1 <= best_iter <= n_validated:
+            raise ValueError(
+                "best_iter must count from 1 along validation_loss_curve, which has "
+                f"{n_validated} numbers, got {best_iter!r}."
+            )
+        if learning_rate_curve is not None:
+            self.learning_rate_curve = rates = _as_curve("learning_rate_curve", learning_rate_curve)
+            if rates.size != losses.size:
+                raise ValueError(
+                    f"learning_rate_curve must be as long as loss_curve, got {rates.size} and "
+                    f"{losses.size} numbers."
+                )
         self.best_iter = best_iter
-        self.learning_rate_curve = learning_rate_curve
         self.name = name
+        self.step = step
 
     @classmethod
     def from_estimator(
@@ -121,7 +155,7 @@ class LossCurveDisplay:
             When it is not fitted.
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
-        model = fitted_network(estimator)
+        model = fitted_network(estimator, "estimator")
         rates = model.learning_rate_curve_
         display = cls(
             model.loss_curve_,
@@ -130,6 +164,7 @@ class LossCurveDisplay:
             # lbfgs has none, and what another solver left of it begins at another epoch
             learning_rate_curve=rates if len(rates) == len(model.loss_curve_) else None,
             name=name,
+            step="iteration" if model.solver == "lbfgs" else "epoch",
         )
         return display.plot(show_learning_rate=show_learning_rate, ax=ax, line_kw=line_kw)
 
@@ -154,28 +189,41 @@ class LossCurveDisplay:
         """
         is_new = ax is None
         self.ax_ = ax = make_axes(ax, self)
+        from matplotlib.cbook import normalize_kwargs
+        from matplotlib.lines import Line2D
+
         self.figure_ = ax.figure
         colours = palette()
         before = "" if self.name is None else f"{self.name}: "
-        # two colours for each model on the same axes
-        colour = 2 * sum(line.get_gid() == "loss" for line in ax.lines)
-        style = {"linewidth": 1.8, **(line_kw or {})}
-        losses = np.asarray(self.loss_curve)
+        # several models on the same axes have a colour each, a single one a colour for each curve
+        colour = sum(line.get_gid() == "loss" for line in ax.lines)
+        style = {"linewidth": 1.8, **normalize_kwargs(line_kw or {}, Line2D)}
+        losses = self.loss_curve
         epochs = np.arange(1, losses.size + 1)
 
         def draw(x: Any, y: Any, label: str, offset: int, **given: Any) -> Any:
-            given = {"color": colours[(colour + offset) % len(colours)], **given, **style}
-            return ax.plot(x, y, label=before + label, **given)[0]
+            given = {
+                "color": colours[(colour + offset) % len(colours)],
+                "label": before + label,
+                **given,
+                **style,
+            }
+            return ax.plot(x, y, **given)[0]
 
         # a single epoch makes no line
         marker = "." if losses.size == 1 else ""
         self.line_ = draw(epochs, losses, "training loss", 0, gid="loss", marker=marker)
         self.validation_line_ = self.best_ = None
         if self.validation_loss_curve is not None:
-            validation = np.asarray(self.validation_loss_curve)
+            validation = self.validation_loss_curve
             validated = epochs[-validation.size :]
             self.validation_line_ = draw(
-                validated, validation, "validation loss", 1, linestyle="--", marker=marker
+                validated,
+                validation,
+                "validation loss",
+                int(not before),
+                linestyle="--",
+                marker=marker,
             )
             if self.best_iter is not None:
                 epoch = int(validated[self.best_iter - 1])
@@ -188,11 +236,12 @@ class LossCurveDisplay:
                     markeredgewidth=2,
                     markerfacecolor="none",
                     markeredgecolor=self.validation_line_.get_color(),
-                    label=f"{before}best epoch ({epoch})",
+                    label=f"{before}best {self.step} ({epoch})",
                     zorder=3,
                 )
-        ax.set(xlabel="epoch", ylabel="loss")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        is_other = colour > 0 and ax.get_xlabel() != self.step
+        ax.set(xlabel="epoch or iteration" if is_other else self.step, ylabel="loss")
+        ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         self._draw_learning_rate(epochs, before, show_learning_rate)
         drawn = [*ax.lines]
         if self.learning_rate_ax_ is not None:
@@ -207,7 +256,7 @@ class LossCurveDisplay:
         twin = next((other for other in axes if other.get_label() == _RATE_AXIS), None)
         self.learning_rate_line_ = None
         if self.learning_rate_curve is not None:
-            rates = np.asarray(self.learning_rate_curve)
+            rates = self.learning_rate_curve
             if wanted or (wanted is None and np.ptp(rates) > 0):
                 if twin is None:
                     twin = ax.twinx()
@@ -226,3 +275,16 @@ class LossCurveDisplay:
                 )
                 twin.set_ylim(bottom=0)
         self.learning_rate_ax_ = twin
+
+
+def _as_curve(name: str, values: Any) -> np.ndarray:
+    """Return float64 of shape (n_epochs,), or raise ValueError."""
+    try:
+        curve = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        curve = np.empty(0)
+    if curve.ndim != 1 or curve.size == 0:
+        raise ValueError(
+            f"{name} must be a sequence of at least one number, got {reprlib.repr(values)}."
+        )
+    return curve

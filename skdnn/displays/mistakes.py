@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
 import scipy.sparse
 from numpy.typing import ArrayLike
 from scipy.special import expit
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_consistent_length, column_or_1d
 
 from skdnn.activations import get_activation
-from skdnn.datasets.matrix import as_matrix, is_on_disk
 from skdnn.displays._drawing import (
     as_images,
     check_image_shape,
@@ -24,9 +21,10 @@ from skdnn.displays._drawing import (
     palette,
     require_matplotlib,
 )
+from skdnn.displays._outstanding import MixedRows, as_rows, outstanding_features
 from skdnn.inspection import Table
-from skdnn.inspection.subject import Subject, take_rows
-from skdnn.network import predict_logits, row_blocks
+from skdnn.inspection.subject import Subject, check_count, fitted_network, take_rows
+from skdnn.network import predict_logits
 
 __all__ = ["MistakesDisplay"]
 
@@ -34,12 +32,13 @@ Array = np.ndarray
 
 _N_COLUMNS = 4
 
-# Numbers of a block of rows that means and deviations are computed from
-_BLOCK_SIZE = 2**20
-
-# Letters of a feature's name, and of a label, that are shown
+# Letters of a feature's name, of a label or text, and of the note below that are shown
 _LONGEST_NAME = 26
 _LONGEST_LABEL = 12
+_LONGEST_NOTE = 40
+
+# Width of a letter of a heading or a feature's name, in inches
+_LETTER = 0.068
 
 
 class MistakesDisplay:
@@ -54,7 +53,7 @@ class MistakesDisplay:
         One entry a mistake, the most confident first: ``row`` (its index), ``truth``,
         ``prediction`` and ``probability`` (that the model gave to its prediction).
     rows : {ndarray, CSR matrix} of shape (n_mistakes, n_features)
-        The rows themselves.
+        The rows themselves; of dtype object where columns are of several types.
     n_wrong, n_samples : int
         Number of all mistakes, and of all rows.
     image_shape : tuple of int, default=None
@@ -62,6 +61,8 @@ class MistakesDisplay:
     features : Table, default=None
         Without ``image_shape``: what stands out, one entry a bar: ``row``, ``feature`` (its name),
         ``value`` and ``deviation`` (from the mean of all rows, in standard deviations).
+    left_out : sequence of str, default=()
+        Names of the columns that cannot stand out, which the label tells.
 
     Attributes
     ----------
@@ -101,6 +102,7 @@ class MistakesDisplay:
         n_samples: int,
         image_shape: tuple[int, ...] | None = None,
         features: Table | None = None,
+        left_out: Sequence[str] = (),
     ) -> None:
         self.mistakes = mistakes
         self.rows = rows
@@ -108,6 +110,7 @@ class MistakesDisplay:
         self.n_samples = n_samples
         self.image_shape = image_shape
         self.features = features
+        self.left_out = left_out
 
     @classmethod
     def from_estimator(
@@ -129,8 +132,10 @@ class MistakesDisplay:
         estimator : DeepBinaryClassifier or Pipeline
             Fitted. A pipeline must end with the network; X goes through the steps before.
         X : {array-like, sparse matrix, HDF5Matrix, h5py.Dataset} of shape (n_samples, n_features)
-            Rows to predict. Rows on disk are read a block at a time. Rows are shown as they are
-            given; where they are not all numbers (text, mixed types), as the network gets them.
+            Rows to predict, also a DataFrame or an array with columns of several types. Rows on
+            disk are read a block at a time. Rows are shown as they are given, before the steps of
+            a pipeline. Texts that are no columns, and columns of several types with an
+            ``image_shape``, are shown as the network gets them.
         y : array-like or h5py.Dataset of shape (n_samples,)
             Their labels.
         image_shape : tuple of int, default=None
@@ -140,9 +145,12 @@ class MistakesDisplay:
             Number of mistakes shown; by default 12 images, or 5 rows.
         n_features : int, default=3
             Number of features shown of each row: those that deviate most from the mean of X, in
-            standard deviations; of a sparse row, among those that are not 0.
+            standard deviations; of a sparse row, among those that are not 0. A text deviates as
+            the indicator of this text does: the more, the fewer rows have it. Columns of dates, or
+            of more than 50 texts or of texts that hardly repeat, are left out.
         feature_names : sequence of str, default=None
-            Names of the features shown; by default those of X or of the pipeline, else x0, x1, ...
+            Names of the columns of X; by default its own, or those of the pipeline where rows are
+            shown as the network gets them, else x0, x1, ...
         ax : matplotlib Axes, default=None
             Where to draw; by default in a new figure.
 
@@ -160,10 +168,13 @@ class MistakesDisplay:
             When X, y or the other arguments do not suit the model or each other.
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
+        fitted_network(estimator, "estimator")
+        _check_numbers(n_mistakes, n_features)
         subject = Subject(estimator, X)
         positive, _ = subject.check_targets(y, None)
-        rows, names = _as_numbers(X)
-        if rows is None:
+        rows, names = as_rows(X)
+        is_mixed = isinstance(rows, MixedRows)
+        if rows is None or (is_mixed and (image_shape is not None or not rows.can_show.any())):
             rows, names = subject.rows, subject.feature_names()
         model = subject.model
         activation = get_activation(model.activation, model.negative_slope)
@@ -181,12 +192,12 @@ class MistakesDisplay:
             wrong,
             expit(wrong),
             positive,
-            model.classes_,
             rows,
-            names if feature_names is None else feature_names,
-            image_shape,
-            n_mistakes,
-            n_features,
+            classes=model.classes_,
+            feature_names=names if feature_names is None else feature_names,
+            image_shape=image_shape,
+            n_mistakes=n_mistakes,
+            n_features=n_features,
         )
         return display.plot(ax=ax)
 
@@ -213,7 +224,8 @@ class MistakesDisplay:
         y_proba : array-like of shape (n_samples,) or (n_samples, 2)
             Probability of the positive class, or of both as ``predict_proba`` gives them.
         X : {array-like, sparse matrix, HDF5Matrix, h5py.Dataset} of shape (n_samples, n_features)
-            The rows, in numbers.
+            The rows, also a DataFrame or an array with columns of several types. Images are in
+            numbers.
         pos_label : label, default=None
             The positive class; by default the second of the sorted labels.
         image_shape, n_mistakes, n_features, feature_names, ax
@@ -231,9 +243,14 @@ class MistakesDisplay:
             When the arguments do not suit each other, or the labels are not of two classes.
         """
         require_matplotlib(f"{cls.__name__}.from_predictions")
-        rows, names = _as_numbers(X)
-        if rows is None:
-            raise ValueError("X must be a matrix of numbers; got something else.")
+        _check_numbers(n_mistakes, n_features)
+        rows, names = as_rows(X)
+        is_mixed = isinstance(rows, MixedRows)
+        if rows is None or (is_mixed and image_shape is not None):
+            allowed = "of shape (n_samples, n_features)" if rows is None else "of numbers"
+            raise ValueError(
+                f"X must be a matrix {allowed}, got {type(X).__name__} of shape {np.shape(X)}."
+            )
         labels = column_or_1d(y_true)
         classes = np.unique(labels)
         if classes.size != 2:
@@ -260,12 +277,12 @@ class MistakesDisplay:
             score,
             confidence,
             positive,
-            classes,
             rows,
-            names if feature_names is None else feature_names,
-            image_shape,
-            n_mistakes,
-            n_features,
+            classes=classes,
+            feature_names=names if feature_names is None else feature_names,
+            image_shape=image_shape,
+            n_mistakes=n_mistakes,
+            n_features=n_features,
         )
         return display.plot(ax=ax)
 
@@ -275,9 +292,10 @@ class MistakesDisplay:
         scores: Array,
         confidence: Array,
         positive: Array,
-        classes: Array,
         X: Any,
-        names: Sequence[str] | None,
+        *,
+        classes: Array,
+        feature_names: Sequence[str] | None,
         image_shape: tuple[int, ...] | None,
         n_mistakes: int | None,
         n_features: int,
@@ -285,14 +303,12 @@ class MistakesDisplay:
         """Keep the mistakes of the highest scores; -inf is no mistake."""
         if n_mistakes is None:
             n_mistakes = 5 if image_shape is None else 12
-        for name, number in (("n_mistakes", n_mistakes), ("n_features", n_features)):
-            if isinstance(number, bool) or not isinstance(number, Integral) or number < 1:
-                raise ValueError(f"{name} must be an integer of at least 1, got {number!r}.")
         if image_shape is not None:
             check_image_shape(image_shape, X.shape[1])
-        if names is not None and len(names) != X.shape[1]:
+        if feature_names is not None and len(feature_names) != X.shape[1]:
             raise ValueError(
-                f"feature_names must name the {X.shape[1]} features, got {len(names)} names."
+                f"feature_names must name the {X.shape[1]} features, got {len(feature_names)} "
+                "names."
             )
         wrong = np.flatnonzero(scores > -np.inf)
         chosen = wrong[np.argsort(-scores[wrong], kind="stable")][:n_mistakes]
@@ -303,10 +319,14 @@ class MistakesDisplay:
             prediction=classes[1 - truth],
             probability=confidence[chosen],
         )
-        rows = take_rows(X, chosen)
-        features = None
+        is_mixed = isinstance(X, MixedRows)
+        rows = X.entries[chosen] if is_mixed else take_rows(X, chosen)
+        features, left_out = None, []
         if image_shape is None:
-            features = _outstanding_features(X, rows, chosen, names, n_features)
+            features = outstanding_features(X, rows, chosen, feature_names, n_features)
+            if is_mixed:
+                names = feature_names or [f"x{k}" for k in range(X.shape[1])]
+                left_out = [names[k] for k, shown in enumerate(X.can_show) if not shown]
         return cls(
             mistakes,
             rows=rows,
@@ -314,6 +334,7 @@ class MistakesDisplay:
             n_samples=positive.size,
             image_shape=image_shape,
             features=features,
+            left_out=left_out,
         )
 
     def plot(self, *, ax: Any = None) -> Self:
@@ -356,7 +377,7 @@ class MistakesDisplay:
         n_columns = min(n_images, _N_COLUMNS)
         height = image_grid_height(n_images, n_columns, shape, n_title_lines=2)
         self.ax_ = make_axes(ax, self, height)
-        self.axes_ = make_grid(self.ax_, n_images, n_columns, cell_width=1.0)
+        self.axes_ = make_grid(self.ax_, n_images, n_columns, n_title_lines=2, cell_width=1.0)
         rows = self.rows.toarray() if scipy.sparse.issparse(self.rows) else np.asarray(self.rows)
         images = zip(self.axes_, self._entries(), as_images(rows, shape), strict=True)
         for panel, (row, truth, prediction, probability), image in images:
@@ -367,40 +388,55 @@ class MistakesDisplay:
 
     def _plot_features(self, ax: Any) -> None:
         features: Any = self.features
-        n_shown, n_bars = len(self.mistakes.row), len(features.row)
-        self.ax_ = ax = make_axes(ax, self, 1.0 + 0.27 * (n_bars + 1.3 * n_shown))
+        is_new = ax is None
+        self.ax_ = ax = make_axes(ax, self)
         self.axes_ = np.array([ax], object)
-        places, ticks, place = [], [], 0.0
-        bars = iter(zip(features.row, features.feature, features.value, strict=True))
-        counts = [int(np.count_nonzero(features.row == row)) for row in self.mistakes.row]
-        for (row, truth, prediction, probability), count in zip(
-            self._entries(), counts, strict=True
-        ):
-            heading = f"row {row} is {truth}, P({prediction}) = {probability:.3f}"
+        ticks = [
+            f"{_shorten_left(name, _LONGEST_NAME)} = {_as_text(value)}"
+            for name, value in zip(features.feature, features.value, strict=True)
+        ]
+        headings = [
+            (f"row {row} is {truth}", f"P({prediction}) = {probability:.3f}")
+            for row, truth, prediction, probability in self._entries()
+        ]
+        # one line each if the widest is not wider than what the names of the features leave
+        longest = max(len(first) + 2 + len(second) for first, second in headings)
+        room = ax.get_window_extent().width / ax.figure.dpi
+        room -= _LETTER * max(map(len, ticks), default=0)
+        n_lines = 1 if _LETTER * longest <= room else 2
+        if is_new:
+            n_places = len(ticks) + (0.3 + n_lines) * len(headings)
+            ax.figure.set_figheight(1.0 + 0.27 * n_places + 0.17 * bool(self.left_out))
+        places, place = [], 0.0
+        for row, parts in zip(self.mistakes.row, headings, strict=True):
             self.headings_.append(
                 ax.text(
                     0.01,
-                    place,
-                    heading,
+                    place + 0.35 * (n_lines - 1),
+                    (", " if n_lines == 1 else "\n").join(parts),
                     transform=ax.get_yaxis_transform(),
                     va="center",
                     fontweight="bold",
                     fontsize="small",
+                    # the line of the mean does not go through the words
+                    bbox={"facecolor": ax.get_facecolor(), "edgecolor": "none", "pad": 1},
                 )
             )
-            for _ in range(count):
-                place += 1
-                _, name, value = next(bars)
+            place += n_lines
+            for _ in range(np.count_nonzero(features.row == row)):
                 places.append(place)
-                ticks.append(f"{_shorten(name, _LONGEST_NAME)} = {value:.4g}")
-            place += 1.3
+                place += 1
+            place += 0.3
         below, above = palette()[:2]
         colours = np.where(features.deviation > 0, above, below)
         self.bars_ = ax.barh(places, features.deviation, height=0.7, color=colours)
         ax.axvline(0, color=ax.xaxis.label.get_color(), linewidth=0.8)
         ax.set_yticks(places, ticks, fontsize="small")
         ax.tick_params(axis="y", length=0)
-        ax.set(ylim=(place - 0.7, -0.7), xlabel="standard deviations from the mean of X")
+        xlabel = "deviation from the mean (sd)"
+        if self.left_out:
+            xlabel += "\n" + _shorten(f"left out: {', '.join(self.left_out)}", _LONGEST_NOTE)
+        ax.set(ylim=(place - 0.7, -0.7), xlabel=xlabel)
 
     def _entries(self) -> Iterator[tuple[Any, str, str, float]]:
         mistakes = self.mistakes
@@ -411,45 +447,20 @@ class MistakesDisplay:
             yield row, *labels, probability
 
 
+def _check_numbers(n_mistakes: int | None, n_features: int) -> None:
+    if n_mistakes is not None:
+        check_count("n_mistakes", n_mistakes)
+    check_count("n_features", n_features)
+
+
+def _as_text(value: Any) -> str:
+    return _shorten(value, _LONGEST_LABEL) if isinstance(value, str) else f"{value:.4g}"
+
+
+def _shorten_left(text: str, longest: int) -> str:
+    """Keep the end, which says more where steps of a pipeline put their names before."""
+    return text if len(text) <= longest else "…" + text[1 - longest :]
+
+
 def _shorten(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
-def _as_numbers(X: Any) -> tuple[Any, list[str] | None]:
-    """Return X as a matrix whose rows can be taken, and its names; None if it has no numbers."""
-    if is_on_disk(X):
-        return as_matrix(X), None
-    if scipy.sparse.issparse(X):
-        return X.tocsr(), None
-    names = getattr(X, "columns", None)
-    values = np.asarray(X)
-    if values.ndim != 2 or values.dtype.kind not in "biuf":
-        return None, None
-    return values, None if names is None else [str(name) for name in names]
-
-
-def _outstanding_features(
-    X: Any, rows: Any, indices: Array, names: Sequence[str] | None, n_features: int
-) -> Table:
-    """Return the features of each row that deviate most from the mean, in deviations."""
-    scaler = StandardScaler(with_mean=False)
-    for block in row_blocks(X, max(1, _BLOCK_SIZE // X.shape[1])):
-        scaler.partial_fit(block)
-    mean, deviation = scaler.mean_, np.sqrt(scaler.var_)
-    columns: dict[str, list[Any]] = {"row": [], "feature": [], "value": [], "deviation": []}
-    for i, index in enumerate(indices):
-        if scipy.sparse.issparse(rows):
-            row = rows[[i]]
-            candidates, values = row.indices, row.data
-        else:
-            candidates, values = np.arange(X.shape[1]), rows[i]
-        with np.errstate(all="ignore"):
-            z = (values - mean[candidates]) / deviation[candidates]
-        z = np.where(np.isfinite(z), z, 0.0)
-        for k in np.argsort(-np.abs(z), kind="stable")[:n_features]:
-            feature = int(candidates[k])
-            columns["row"].append(index)
-            columns["feature"].append(f"x{feature}" if names is None else str(names[feature]))
-            columns["value"].append(float(values[k]))
-            columns["deviation"].append(float(z[k]))
-    return Table(**{k: v if k == "feature" else np.array(v) for k, v in columns.items()})

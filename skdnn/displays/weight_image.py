@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -16,7 +15,7 @@ from skdnn.displays._drawing import (
     make_grid,
     require_matplotlib,
 )
-from skdnn.inspection.subject import fitted_network
+from skdnn.inspection.subject import check_count, fitted_network
 
 __all__ = ["WeightImageDisplay"]
 
@@ -111,10 +110,9 @@ class WeightImageDisplay:
             When the estimator is not fitted.
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
-        weights = fitted_network(estimator).coefs_[0]
+        weights = fitted_network(estimator, "estimator").coefs_[0]
         check_image_shape(image_shape, weights.shape[0])
-        if isinstance(n_units, bool) or not isinstance(n_units, Integral) or n_units < 1:
-            raise ValueError(f"n_units must be an integer of at least 1, got {n_units!r}.")
+        check_count("n_units", n_units)
         norms = np.linalg.norm(weights, axis=0)
         units = np.argsort(-norms, kind="stable")[:n_units]
         display = cls(weights[:, units], image_shape=image_shape, units=units.tolist())
@@ -143,7 +141,7 @@ class WeightImageDisplay:
         height = image_grid_height(n_units, n_columns, shape, n_title_lines=1, margin=margin)
         self.ax_ = ax = make_axes(ax, self, height)
         self.figure_ = ax.figure
-        self.axes_ = make_grid(ax, n_units, n_columns, cell_width=0.7)
+        self.axes_ = make_grid(ax, n_units, n_columns, n_title_lines=1, cell_width=0.7)
         limit = float(np.quantile(np.abs(weights), 0.995)) or 1.0
         self.images_ = []
         for panel, unit, image in zip(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ __all__ = ["DeadUnits", "activation_statistics", "dead_units", "gradient_statist
 Array = np.ndarray
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class DeadUnits:
     """Which hidden units no row activates.
 
@@ -158,7 +159,7 @@ def dead_units(model: Any, X: ArrayLike, *, threshold: float = 1e-3) -> DeadUnit
     layer  n_units  n_dead  mean_share
         1        3       1         0.5
     """
-    if not 0 <= threshold < 1:
+    if not isinstance(threshold, Real) or not 0 <= threshold < 1:
         raise ValueError(f"threshold must be in [0, 1), got {threshold!r}.")
     subject = Subject(model, X)
     network = subject.make_network()

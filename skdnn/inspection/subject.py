@@ -6,6 +6,7 @@ Rows on disk are read block by block, so that memory stays bounded whatever the 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from numbers import Integral
 from typing import Any
 
 import h5py
@@ -22,7 +23,7 @@ from skdnn.datasets.matrix import HDF5Matrix, as_matrix, is_on_disk
 from skdnn.network import Network, flatten, row_blocks
 from skdnn.preparation import check_data
 
-__all__ = ["Subject", "fitted_network", "take_rows"]
+__all__ = ["Subject", "check_count", "fitted_network", "take_rows"]
 
 Array = np.ndarray
 
@@ -115,11 +116,20 @@ class Subject:
         return positive, weight
 
 
-def fitted_network(model: Any) -> DeepBinaryClassifier:
-    """Return the network of a fitted model, or raise an error that says what was found."""
-    network = _split(model)[1]
+def fitted_network(model: Any, name: str = "model") -> DeepBinaryClassifier:
+    """Return the network of a fitted model, or raise an error that says what was found.
+
+    ``name`` is what the caller's user calls the model.
+    """
+    network = _split(model, name)[1]
     check_is_fitted(network)
     return network
+
+
+def check_count(name: str, number: Any) -> None:
+    """Raise ValueError unless a number is an integer of at least 1; True is none."""
+    if isinstance(number, bool) or not isinstance(number, Integral) or number < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, got {number!r}.")
 
 
 def take_rows(X: Any, rows: Array) -> Any:
@@ -127,7 +137,7 @@ def take_rows(X: Any, rows: Array) -> Any:
     return np.asarray(X[rows]) if isinstance(X, HDF5Matrix) else X[rows]
 
 
-def _split(model: Any) -> tuple[list[Any], DeepBinaryClassifier]:
+def _split(model: Any, name: str = "model") -> tuple[list[Any], DeepBinaryClassifier]:
     """Return the transformers before the network, and the network."""
     steps: list[Any] = []
     last = model
@@ -145,6 +155,6 @@ def _split(model: Any) -> tuple[list[Any], DeepBinaryClassifier]:
     elif isinstance(last, type):
         hint = " Pass a fitted instance of the class."
     raise TypeError(
-        "model must be a fitted DeepBinaryClassifier, or a Pipeline whose last step is one, got "
+        f"{name} must be a fitted DeepBinaryClassifier, or a Pipeline whose last step is one, got "
         f"{found} ({type(last).__name__}).{hint}"
     )
