@@ -179,7 +179,7 @@ class Training:
         }
         # what lies outside the space does not move
         self._origin = self._coordinates = None
-        if isinstance(space, RowSpace):
+        if not isinstance(space, FullSpace):
             inside = weights.entering(space)
             self._origin, self._coordinates = weights.coefs[0], inside.coefs[0]
             start = flatten(*inside, start.dtype)
