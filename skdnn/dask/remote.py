@@ -175,8 +175,10 @@ class RemoteData:
                 )
                 for address, mine in places.items()
             ]
-            futures = [*futures, *actors]
+            parts, futures = futures, [*futures, *actors]
             self._wait(actors)
+            for part in parts:
+                part.release()  # not left to references: a wait that timed out may hold some
             return [
                 _Held(
                     future,
