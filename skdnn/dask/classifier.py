@@ -11,7 +11,7 @@ import dask
 import numpy as np
 from dask.base import is_dask_collection
 from distributed import Client, get_client
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -267,7 +267,11 @@ class DaskDeepBinaryClassifier(DeepBinaryClassifier):
         """Give the workers' memory back too, whatever happens."""
         self._open_data: list[RemoteData] = []
         try:
-            with super()._unchanged_on_error(diverged_is_unfitted=diverged_is_unfitted):
+            # wait and actors look for the current client
+            with (
+                self.client_.as_current(),
+                super()._unchanged_on_error(diverged_is_unfitted=diverged_is_unfitted),
+            ):
                 yield
         finally:
             for data in self._open_data:
@@ -341,7 +345,14 @@ class DaskDeepBinaryClassifier(DeepBinaryClassifier):
             return getattr(self.to_local(), method)(X)
         check_is_fitted(self)
         validate_data(self, sample_of(X), reset=False, skip_check_array=True)
-        return predict_blocks(self.to_local(), method, X)
+        return predict_blocks(self._to_send(), method, X)
+
+    def _to_send(self) -> DeepBinaryClassifier:
+        """Return what predicts on the workers: without callbacks, and names that blocks lack."""
+        bare = clone(self.to_local().set_callbacks())
+        fitted = ("coefs_", "intercepts_", "classes_", "n_features_in_")
+        bare.__dict__.update({name: getattr(self, name) for name in fitted})
+        return bare
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the share of rows, by weight, whose class is predicted right.
@@ -364,7 +375,7 @@ class DaskDeepBinaryClassifier(DeepBinaryClassifier):
             return self.to_local().score(X, y, sample_weight)
         check_is_fitted(self)
         validate_data(self, sample_of(X), reset=False, skip_check_array=True)
-        model, correct = dask.delayed(self.to_local()), dask.delayed(correct_of_block)
+        model, correct = dask.delayed(self._to_send()), dask.delayed(correct_of_block)
         parts = [correct(*rows, model) for rows in delayed_rows(X, y, sample_weight)]
         total = dask.delayed(_sum_of_pairs)(parts)
         try:
@@ -391,8 +402,10 @@ class DaskDeepBinaryClassifier(DeepBinaryClassifier):
         return local
 
     def __getstate__(self) -> dict[str, Any]:
-        # a connection stays where it is
-        return {**super().__getstate__(), "client": None}
+        # a connection stays where it is, and so do the data of a fit that callbacks look into
+        state = {**super().__getstate__(), "client": None}
+        state.pop("_open_data", None)
+        return state
 
     def __sklearn_clone__(self) -> Self:
         client, self.client = self.client, None

@@ -58,6 +58,14 @@ class Order:
         assert self.generator is not None
         return pickle.loads(self.generator).permutation(self.n_rows)
 
+    def _sorted(self, begin: int, end: int) -> Array:
+        """Return a batch's rows in ascending order; kept for the batch's other partitions."""
+        latest = self.__dict__.get("_latest")
+        if latest is None or latest[0] != begin:
+            latest = begin, np.sort(self.permutation[begin:end])
+            self.__dict__["_latest"] = latest
+        return latest[1]
+
     @cached_property
     def _of_partitions(self) -> dict[int, tuple[Array, float]]:
         return {}
@@ -89,8 +97,9 @@ class Order:
         end = min(begin + self.batch_size, self.n_rows)
         if not self.shuffle:
             return slice(*np.clip([begin - start, end - start], 0, n_rows).tolist())
-        rows = self.permutation[begin:end] - start
-        return np.sort(rows[(rows >= 0) & (rows < n_rows)])
+        rows = self._sorted(begin, end)
+        first, last = np.searchsorted(rows, [start, start + n_rows])
+        return rows[first:last] - start
 
     def _permutation_of(self, partition: int, n_rows: int) -> tuple[Array, float]:
         """Return a partition's own order, and what its share of a batch is rounded with.

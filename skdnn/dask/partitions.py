@@ -81,12 +81,14 @@ def delayed_rows(
 ) -> list[tuple[Delayed, Delayed, Delayed | None]]:
     """Return the blocks of X with the blocks of y and of the weights that go with them."""
     _check_collection(X, names[0], is_matrix=True)
+    _check_collection(y, names[1], is_matrix=False)
+    if weight is not None:
+        _check_collection(weight, names[2], is_matrix=False)
     columns = [_pieces(X, None)]
     for value, name in ((y, names[1]), (weight, names[2])):
-        if value is None and name == names[2]:
+        if value is None:
             columns.append([None] * len(columns[0]))
             continue
-        _check_collection(value, name, is_matrix=False)
         pieces = _pieces(value, X)
         if len(pieces) != len(columns[0]):
             raise ValueError(
@@ -100,7 +102,9 @@ def delayed_rows(
 def _pieces(value: Any, X: Any) -> list[Any]:
     """Return the blocks of rows of a collection, cut as X's are where both are known."""
     if not isinstance(value, da.Array):
-        return list(value.to_delayed())
+        # optimised one by one, two frames of one source would load it twice, and not alike if
+        # loading is random
+        return list(value.to_delayed(optimize_graph=False))
     if value.ndim == 2 and value.numblocks[1] > 1:
         value = value.rechunk({1: -1})
     if isinstance(X, da.Array) and value.chunks[0] != X.chunks[0]:

@@ -243,6 +243,10 @@ class RemoteData:
                 latest = time.monotonic()
             self._check_scheduler()
             if time.monotonic() - latest > self._timeout:
+                if self._client.status != "running":
+                    raise ConnectionError(
+                        f"The Dask scheduler did not answer for timeout={self._timeout:g} seconds."
+                    )
                 raise TimeoutError(
                     f"No partition was loaded within timeout={self._timeout:g} seconds, "
                     f"{len(pending)} are missing. Are there workers? Raise timeout if a "
