@@ -6,8 +6,9 @@ Every test has a cluster of its own, which it may ruin.
 import importlib
 import os
 import signal
+import subprocess
+import sys
 import threading
-import time
 
 import dask
 import dask.array as da
@@ -68,6 +69,24 @@ def split(X, y):
     return da.from_array(X, chunks=(100, 4)), da.from_array(y, chunks=100)
 
 
+def fit(model, X, y):
+    """Fit in a thread, so that a fit that hangs is a failure and not a test that hangs."""
+    errors = []
+
+    def run():
+        try:
+            model.fit(X, y)
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(180)
+    assert not thread.is_alive()
+    if errors:
+        raise errors[0]
+
+
 class SignalInEpoch:
     """Callback that sends a signal to a worker that holds rows, while it is asked for a step."""
 
@@ -123,10 +142,8 @@ def test_killed_workers_change_nothing(client, data, solver):
 def test_stopped_worker_counts_as_lost_after_timeout(client, data):
     stop = SignalInEpoch(client, {5: signal.SIGSTOP})
     model = DaskDeepBinaryClassifier(**PARAMETERS, timeout=4)
-    started = time.perf_counter()
     try:
-        model.set_callbacks(stop).fit(*split(*data))
-        assert time.perf_counter() - started < 60
+        fit(model.set_callbacks(stop), *split(*data))
     finally:
         for process in stop.sent:
             os.kill(process, signal.SIGCONT)
@@ -143,11 +160,9 @@ def test_workers_that_all_hang_are_an_error_after_timeout(client, data):
 
     stop = StopAll(client, {})
     model = DaskDeepBinaryClassifier(**PARAMETERS, timeout=2)
-    started = time.perf_counter()
     try:
         with pytest.raises(TimeoutError, match="timeout=2 seconds"):
-            model.set_callbacks(stop).fit(*split(*data))
-        assert time.perf_counter() - started < 60
+            fit(model.set_callbacks(stop), *split(*data))
     finally:
         for process in stop.sent:
             os.kill(process, signal.SIGCONT)
@@ -161,10 +176,8 @@ def test_dead_cluster_is_an_error(cluster, client, data):
                 cluster.close()
 
     model = DaskDeepBinaryClassifier(**PARAMETERS, timeout=10)
-    started = time.perf_counter()
     with pytest.raises(ConnectionError, match="The Dask cluster is gone"):
-        model.set_callbacks(CloseCluster(client, {})).fit(*split(*data))
-    assert time.perf_counter() - started < 60
+        fit(model.set_callbacks(CloseCluster(client, {})), *split(*data))
 
 
 def test_data_that_were_scattered_cannot_be_loaded_again(client, data):
@@ -190,3 +203,29 @@ def test_cluster_without_workers_is_an_error_after_timeout(data):
 def test_no_client_is_an_error(data):
     with pytest.raises(ValueError, match="There is no Dask client"):
         DaskDeepBinaryClassifier().fit(*split(*data))
+
+
+def test_scheduler_that_does_not_answer_is_an_error_after_timeout(data, tmp_path):
+    file = tmp_path / "scheduler.json"
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0"]
+    options = ["--no-dashboard", "--host", "127.0.0.1", "--scheduler-file", str(file)]
+    with subprocess.Popen([*command, *options], stderr=subprocess.DEVNULL) as scheduler:
+        try:
+            with Client(scheduler_file=str(file), set_as_default=False, timeout=60) as client:
+                scheduler.send_signal(signal.SIGSTOP)
+                model = DaskDeepBinaryClassifier(**PARAMETERS, client=client, timeout=1)
+                try:
+                    with pytest.raises(ConnectionError, match="scheduler did not answer within"):
+                        fit(model, *split(*data))
+                finally:
+                    scheduler.send_signal(signal.SIGCONT)
+        finally:
+            scheduler.terminate()
+
+
+def test_score_without_workers_is_an_error_after_timeout(client, data):
+    X, y = split(*data)
+    model = DaskDeepBinaryClassifier(**PARAMETERS).fit(X, y)
+    client.retire_workers(list(client.nthreads()))
+    with pytest.raises(TimeoutError, match="no result within timeout=1 seconds"):
+        model.set_params(timeout=1).score(X, y)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from numbers import Real
 from typing import Any, Literal, Self
@@ -10,6 +11,7 @@ from typing import Any, Literal, Self
 import dask
 import numpy as np
 from dask.base import is_dask_collection
+from dask.delayed import Delayed
 from distributed import Client, get_client
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils._param_validation import Interval
@@ -17,9 +19,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skdnn.classifier import DeepBinaryClassifier
 from skdnn.dask.lazy import correct_of_block, predict_blocks
-from skdnn.dask.partitions import delayed_rows, sample_of
+from skdnn.dask.partitions import check_collection, delayed_rows, sample_of
 from skdnn.dask.preparation import DaskPreparation
-from skdnn.dask.remote import RemoteData
+from skdnn.dask.remote import RemoteData, check_running
 from skdnn.dask.training import DaskTraining
 
 __all__ = ["DaskDeepBinaryClassifier"]
@@ -54,8 +56,8 @@ class DaskDeepBinaryClassifier(DeepBinaryClassifier):
         Cluster to train on; by default the current one. `sklearn.base.clone` keeps it, a pickle
         does not.
     timeout : float, default=300.0
-        Seconds that any wait on the cluster may last: for a worker's answer, which is one step, and
-        for the next partition to be loaded.
+        Seconds that any wait on the cluster may last: for a worker's answer, which is one step, for
+        the next partition to be loaded, and for a score.
 
     Attributes
     ----------
@@ -187,9 +189,16 @@ class DaskDeepBinaryClassifier(DeepBinaryClassifier):
 
         Raises
         ------
-        ValueError
-            When ``client`` is None and there is no current one, or it is asynchronous.
+        AttributeError
+            When ``client`` is None and there is no current one, or it cannot be used; `fit` raises
+            a ValueError, or a TypeError, then.
         """
+        try:
+            return self._find_client()
+        except (TypeError, ValueError) as error:
+            raise AttributeError(str(error)) from error
+
+    def _find_client(self) -> Client:
         client = self.client
         if client is None:
             try:
@@ -269,7 +278,7 @@ class DaskDeepBinaryClassifier(DeepBinaryClassifier):
         try:
             # wait and actors look for the current client
             with (
-                self.client_.as_current(),
+                self._find_client().as_current(),
                 super()._unchanged_on_error(diverged_is_unfitted=diverged_is_unfitted),
             ):
                 yield
@@ -344,6 +353,7 @@ class DaskDeepBinaryClassifier(DeepBinaryClassifier):
         if not is_dask_collection(X):
             return getattr(self.to_local(), method)(X)
         check_is_fitted(self)
+        check_collection(X, "X", is_matrix=True)
         validate_data(self, sample_of(X), reset=False, skip_check_array=True)
         return predict_blocks(self._to_send(), method, X)
 
@@ -364,27 +374,59 @@ class DaskDeepBinaryClassifier(DeepBinaryClassifier):
         y : {dask Array, dask Series, array-like} of shape (n_samples,)
             Their labels; a Dask collection if X is.
         sample_weight : {dask Array, dask Series, array-like} of shape (n_samples,), default=None
-            Their weights.
+            Their weights, not negative and not all zero.
 
         Returns
         -------
         score : float
             Computed, whatever X is.
+
+        Raises
+        ------
+        ValueError
+            For data that cannot be used.
+        TimeoutError, ConnectionError
+            When the cluster gives no result within ``timeout`` seconds, or is gone.
         """
         if not is_dask_collection(X):
             return self.to_local().score(X, y, sample_weight)
         check_is_fitted(self)
+        check_collection(X, "X", is_matrix=True)
         validate_data(self, sample_of(X), reset=False, skip_check_array=True)
         model, correct = dask.delayed(self._to_send()), dask.delayed(correct_of_block)
         parts = [correct(*rows, model) for rows in delayed_rows(X, y, sample_weight)]
         total = dask.delayed(_sum_of_pairs)(parts)
         try:
             client = self.client_
-        except ValueError:
+        except AttributeError:
             right, weight = total.compute()
         else:
-            right, weight = client.compute(total).result()
+            right, weight = self._result(client, total)
+        if weight == 0:
+            raise ValueError(
+                "X has no rows."
+                if sample_weight is None
+                else "sample_weight must have a positive entry, but every weight is zero."
+            )
         return right / weight
+
+    def _result(self, client: Client, value: Delayed) -> Any:
+        """Compute a value on the cluster."""
+        check_running(client)
+        future = client.compute(value)
+        try:
+            return future.result(timeout=self.timeout)
+        except TimeoutError:
+            raise TimeoutError(
+                f"There was no result within timeout={self.timeout:g} seconds. Are there workers? "
+                "Raise timeout if it takes longer than that."
+            ) from None
+        except CancelledError:
+            check_running(client)
+            raise
+        finally:
+            if client.status == "running":
+                future.cancel()
 
     # ------------------------------------------------------------------ interfaces
 

@@ -14,9 +14,11 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from skdnn.preparation import DATA
 
-__all__ = ["HeldRows", "Partition", "Summary", "load_partition", "summarise"]
+__all__ = ["HeldRows", "Partition", "Summary", "check_weight", "load_partition", "summarise"]
 
 Array = np.ndarray
+
+_MOST_CHARACTERS = 2000  # of an error's text
 
 
 @dataclass
@@ -48,22 +50,34 @@ class Summary(NamedTuple):
 
 def load_partition(number: int, X: Any, y: Any, weight: Any, arguments: Sequence[str]) -> Partition:
     """Validate one block of X, y and sample_weight; ``arguments`` are their names."""
-    if weight is not None:
-        weight = np.asarray(weight, np.float64).reshape(-1)
-    if X.shape[0] == 0 and np.shape(y)[0] == 0:
-        return Partition(number, None, np.empty(0), weight)
     try:
+        y = np.asarray(y).reshape(-1)
+        if weight is not None:
+            weight = check_weight(weight, X.shape[0], arguments[2])
+        if X.shape[0] == 0 and y.size == 0:
+            return Partition(number, None, np.empty(0), weight)
         X, y = check_X_y(X, y, **DATA)
         check_classification_targets(y)
-        if weight is not None:
-            weight = check_array(weight, ensure_2d=False, dtype=np.float64, input_name=arguments[2])
-            if weight.size != X.shape[0]:
-                raise ValueError(f"{arguments[2]} has {weight.size} entries for {X.shape[0]} rows.")
-            if weight.min() < 0:
-                raise ValueError(f"{arguments[2]} must not be negative: found {weight.min()}.")
-    except ValueError as error:
-        raise ValueError(f"Partition {number} of {arguments[0]}: {error}") from error
+    except (TypeError, ValueError) as error:
+        # Dask would replace an error whose text is very long by one that says so
+        reason = str(error)
+        reason = reason if len(reason) <= _MOST_CHARACTERS else reason[:_MOST_CHARACTERS] + " ..."
+        raise ValueError(f"Partition {number} of {arguments[0]}: {reason}") from error
     return Partition(number, X, y, weight)
+
+
+def check_weight(weight: Any, n_rows: int, name: str) -> Array:
+    """Return the weights of a block of rows; raise ValueError if they cannot be used."""
+    try:
+        weight = np.asarray(weight, np.float64).reshape(-1)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be numbers: {error}") from error
+    weight = check_array(weight, ensure_2d=False, ensure_min_samples=0, input_name=name)
+    if weight.size != n_rows:
+        raise ValueError(f"{name} has {weight.size} entries for {n_rows} rows.")
+    if (weight < 0).any():
+        raise ValueError(f"{name} must not be negative: found {weight.min()}.")
+    return weight
 
 
 def summarise(partition: Partition) -> Summary:

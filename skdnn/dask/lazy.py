@@ -7,9 +7,12 @@ from typing import Any
 import dask
 import dask.array as da
 import numpy as np
+from sklearn.utils import check_array, check_consistent_length
 
 from skdnn.classifier import DeepBinaryClassifier
-from skdnn.dask.partitions import is_dask_frame
+from skdnn.dask.held import check_weight
+from skdnn.dask.partitions import is_dask_frame, sample_of
+from skdnn.preparation import DATA
 
 __all__ = ["correct_of_block", "predict_blocks"]
 
@@ -55,8 +58,7 @@ def predict_blocks(model: DeepBinaryClassifier, method: str, X: Any) -> da.Array
 def _dtype_of(model: DeepBinaryClassifier, method: str, X: Any) -> np.dtype:
     if method == "predict":
         return model.classes_.dtype
-    dtypes = set(X.dtypes) if is_dask_frame(X) else {X.dtype}
-    kept = np.float32 if dtypes == {np.dtype(np.float32)} else np.float64
+    kept = check_array(sample_of(X), **DATA, ensure_min_samples=0).dtype
     return np.result_type(kept, model.coefs_[0].dtype)
 
 
@@ -68,8 +70,10 @@ def correct_of_block(
     X: Any, y: Any, weight: Any, model: DeepBinaryClassifier
 ) -> tuple[float, float]:
     """Return the weights of the rows predicted right, and of all rows."""
-    if X.shape[0] == 0:
+    if X.shape[0] == 0 and np.shape(y)[0] == 0:
         return 0.0, 0.0
-    right = model.predict(X) == np.asarray(y).reshape(-1)
-    weight = np.ones(right.size) if weight is None else np.asarray(weight, float).reshape(-1)
+    y = np.asarray(y).reshape(-1)
+    check_consistent_length(X, y)
+    right = model.predict(X) == y
+    weight = np.ones(y.size) if weight is None else check_weight(weight, y.size, "sample_weight")
     return float(weight[right].sum()), float(weight.sum())

@@ -14,7 +14,7 @@ from dask.utils import is_dataframe_like, is_series_like
 
 from skdnn.dask.held import load_partition
 
-__all__ = ["delayed_rows", "is_dask_frame", "make_partitions", "sample_of"]
+__all__ = ["check_collection", "delayed_rows", "is_dask_frame", "make_partitions", "sample_of"]
 
 Names = tuple[str, str, str]
 
@@ -29,11 +29,11 @@ def sample_of(X: Any) -> Any:
     return X._meta if is_dask_frame(X) else np.empty((0, X.shape[1]), X.dtype)
 
 
-def _check_collection(value: Any, name: str, *, is_matrix: bool) -> None:
+def check_collection(value: Any, name: str, *, is_matrix: bool) -> None:
     """Raise unless a value is a Dask collection of rows, or of one number for each row."""
     frame = is_dask_frame(value)
     vector = is_dask_collection(value) and is_series_like(value)
-    if not (isinstance(value, da.Array) or frame or (vector and not is_matrix)):
+    if not (isinstance(value, da.Array) or frame or vector):
         kind = "Array or DataFrame" if is_matrix else "Array, Series or DataFrame"
         raise TypeError(
             f"{name} must be a Dask {kind}, got {type(value).__name__}. Wrap what is in memory "
@@ -41,7 +41,9 @@ def _check_collection(value: Any, name: str, *, is_matrix: bool) -> None:
         )
     if is_matrix and value.ndim != 2:
         raise ValueError(f"{name} must have 2 dimensions, got {value.ndim}.")
-    if not is_matrix and not (value.ndim == 1 or value.shape[1] == 1):
+    if is_matrix and np.isnan(value.shape[1]):
+        raise ValueError(f"{name} must know its number of columns, got shape {value.shape}.")
+    if not is_matrix and not (value.ndim == 1 or (value.ndim == 2 and value.shape[1] == 1)):
         raise ValueError(f"{name} must have one number a row, got shape {value.shape}.")
 
 
@@ -80,10 +82,10 @@ def delayed_rows(
     X: Any, y: Any, weight: Any = None, names: Names = ("X", "y", "sample_weight")
 ) -> list[tuple[Delayed, Delayed, Delayed | None]]:
     """Return the blocks of X with the blocks of y and of the weights that go with them."""
-    _check_collection(X, names[0], is_matrix=True)
-    _check_collection(y, names[1], is_matrix=False)
+    check_collection(X, names[0], is_matrix=True)
+    check_collection(y, names[1], is_matrix=False)
     if weight is not None:
-        _check_collection(weight, names[2], is_matrix=False)
+        check_collection(weight, names[2], is_matrix=False)
     columns = [_pieces(X, None)]
     for value, name in ((y, names[1]), (weight, names[2])):
         if value is None:

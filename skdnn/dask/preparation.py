@@ -138,7 +138,7 @@ class DaskPreparation(Preparation):
     def _open(self, partitions: list[Any]) -> RemoteData:
         """Load partitions, to be given back at the end of the call."""
         model = self._model
-        data = RemoteData(model.client_, partitions, float(model.timeout))
+        data = RemoteData(model._find_client(), partitions, float(model.timeout))
         model._open_data.append(data)
         return data
 

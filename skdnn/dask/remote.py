@@ -20,7 +20,7 @@ from distributed import Client, Future, wait
 
 from skdnn.dask.actor import PartitionActor
 
-__all__ = ["RemoteData"]
+__all__ = ["RemoteData", "check_running"]
 
 _logger = logging.getLogger("skdnn.dask")
 
@@ -31,6 +31,14 @@ _POLL = 0.5
 # How often one question is asked again before the data, or the network, are taken to be what
 # brings the workers down
 _MOST_LOSSES = 8
+
+
+def check_running(client: Client) -> None:
+    """Raise ConnectionError unless a client is connected, or about to be again."""
+    if client.status not in ("running", "connecting"):
+        raise ConnectionError(
+            f"The Dask cluster is gone: the client's status is {client.status!r}."
+        )
 
 
 class _WorkerLostError(Exception):
@@ -148,15 +156,13 @@ class RemoteData:
             )
 
     def _check_scheduler(self) -> None:
-        if self._client.status not in ("running", "connecting"):
-            raise ConnectionError(
-                f"The Dask cluster is gone: the client's status is {self._client.status!r}."
-            )
+        check_running(self._client)
 
     # ------------------------------------------------------------------ loading
 
     def _load(self, numbers: Sequence[int]) -> list[_Held]:
         """Compute partitions where Dask puts them, and make an actor on each of their workers."""
+        self._check_scheduler()
         restriction = self._answering() if self._silent else None
         futures = self._client.compute([self._partitions[n] for n in numbers], workers=restriction)
         try:
@@ -216,8 +222,18 @@ class RemoteData:
 
     def _ask_scheduler(self, question: str, **arguments: Any) -> Any:
         # Client has methods for this, but they wait without a limit
+        self._check_scheduler()
         call = getattr(self._client.scheduler, question)
-        return self._client.sync(call, **arguments, callback_timeout=self._timeout)
+        try:
+            return self._client.sync(call, **arguments, callback_timeout=self._timeout)
+        except OSError as error:  # a TimeoutError is one
+            raise self._no_answer() from error
+
+    def _no_answer(self) -> ConnectionError:
+        return ConnectionError(
+            f"The Dask scheduler did not answer within timeout={self._timeout:g} seconds, or the "
+            "connection to it was lost."
+        )
 
     def _answering(self) -> list[str]:
         """Return the addresses of the workers that have not fallen silent."""
@@ -244,9 +260,8 @@ class RemoteData:
             self._check_scheduler()
             if time.monotonic() - latest > self._timeout:
                 if self._client.status != "running":
-                    raise ConnectionError(
-                        f"The Dask scheduler did not answer for timeout={self._timeout:g} seconds."
-                    )
+                    raise self._no_answer()
+                self._ask_scheduler("identity", n_workers=0)  # else it is not for the workers
                 raise TimeoutError(
                     f"No partition was loaded within timeout={self._timeout:g} seconds, "
                     f"{len(pending)} are missing. Are there workers? Raise timeout if a "
@@ -258,8 +273,8 @@ class RemoteData:
             if future.status != "finished":
                 raise RuntimeError(
                     "Data of a lost worker cannot be computed again, since it was sent there "
-                    "(client.scatter) and not computed. Train on a collection that knows how it "
-                    "is computed."
+                    "(client.scatter) and not computed, or cancelled, or of another cluster. "
+                    "Train on a collection that knows how it is computed."
                 )
 
     # ------------------------------------------------------------------ questions

@@ -1,0 +1,254 @@
+"""Input, callbacks and clients that are out of the ordinary, on a cluster of two processes."""
+
+import itertools
+import pickle
+import tempfile
+import threading
+
+import dask.array as da
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+from distributed import Client, LocalCluster
+from numpy.testing import assert_array_equal
+from sklearn.callback import ScoringMonitor
+
+from skdnn import DeepBinaryClassifier
+from skdnn.dask import DaskDeepBinaryClassifier
+from skdnn.dask.held import load_partition
+from skdnn.dask.order import Order
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
+    ) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def client(cluster):
+    with Client(cluster) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((300, 4))
+    return X, X[:, 0] * X[:, 1] > 0
+
+
+def split(X, y):
+    return da.from_array(X, chunks=(100, 4)), da.from_array(y, chunks=100)
+
+
+def make_model(**parameters):
+    return DaskDeepBinaryClassifier(
+        (4,), solver="gd", max_iter=3, tol=None, random_state=0, **parameters
+    )
+
+
+# ---------------------------------------------------------------------- clients
+
+
+def test_client_that_is_not_current_fits_and_scores(cluster, data):
+    with Client(cluster, set_as_default=False) as client:
+        model = make_model(client=client).fit(*split(*data))
+        assert model.client_ is client
+        assert model.score(*split(*data)) == model.to_local().score(*data)
+    expected = DeepBinaryClassifier(
+        (4,), solver="gd", max_iter=3, tol=None, random_state=0, row_space=False
+    ).fit(*data)
+    np.testing.assert_allclose(model.coefs_[0], expected.coefs_[0], rtol=0, atol=1e-10)
+
+
+def test_closed_client_is_an_error(cluster, data):
+    with Client(cluster, set_as_default=False) as client:
+        model = make_model(client=client).fit(*split(*data))
+    with pytest.raises(ConnectionError, match="cluster is gone: the client's status is 'closed'"):
+        model.fit(*split(*data))
+    with pytest.raises(ConnectionError, match="cluster is gone: the client's status is 'closed'"):
+        model.score(*split(*data))
+
+
+def test_without_a_client_there_is_no_attribute_client():
+    model = make_model()
+    assert not hasattr(model, "client_")
+    with pytest.raises(AttributeError, match="There is no Dask client"):
+        _ = model.client_
+
+
+# ---------------------------------------------------------------------- callbacks
+
+
+class Unpicklable:
+    """Callback that cannot be sent anywhere."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context):
+        pass
+
+
+def test_callback_that_cannot_be_pickled_stays_on_the_client(client, data):
+    callback = Unpicklable()
+    with pytest.raises(TypeError):
+        pickle.dumps(callback)
+    X, y = split(*data)
+    model = make_model().set_callbacks(callback).fit(X, y)
+    local = model.to_local()
+    assert_array_equal(model.predict(X).compute(), local.predict(data[0]))
+    assert model.score(X, y) == local.score(*data)
+
+
+def test_scoring_monitor_sees_every_iteration(client, data):
+    X, y = split(*data)
+    monitor = ScoringMonitor(scoring="accuracy")
+    model = make_model().set_callbacks(monitor).fit(X, y)
+    rows = monitor.get_logs().data
+    scores = [row["accuracy"] for row in rows if row["task_name"] == "epoch"]
+    assert len(scores) == 3
+    assert scores[-1] == model.to_local().score(*data)
+    assert_array_equal(model.predict(X).compute(), model.to_local().predict(data[0]))
+
+
+# ---------------------------------------------------------------------- data
+
+
+def test_columns_of_one_random_source_are_loaded_once_and_belong_together(client, tmp_path):
+    folder = str(tmp_path)
+
+    def load(number):
+        tempfile.mkstemp(dir=folder)
+        values = np.random.default_rng().normal(size=(200, 2))  # others at every load
+        frame = pd.DataFrame(values, columns=["a", "b"])
+        frame["label"] = (frame["a"] > 0).astype(int)
+        return frame
+
+    meta = pd.DataFrame({"a": [0.0], "b": [0.0], "label": [0]}).iloc[:0]
+    table = dd.from_map(load, range(4), meta=meta)
+    model = DaskDeepBinaryClassifier((), solver="lbfgs", alpha=0, max_iter=30, random_state=0)
+    model.fit(table[["a", "b"]], table["label"])
+    assert len(list(tmp_path.iterdir())) == 4
+    # labels of other rows would leave it near log(2)
+    assert model.loss_curve_[-1] < 0.1
+
+
+def test_order_of_many_partitions_is_that_of_one_permutation():
+    n_rows, batch_size = 997, 60
+    random_state = np.random.RandomState(3)
+    order = Order(0, n_rows, 17, batch_size, pickle.dumps(random_state), 0, True)
+    permutation = random_state.permutation(n_rows)
+    edges = [0, 0, *range(7, 990, 11), n_rows]
+    for batch in (0, 16, 3):
+        expected = np.sort(permutation[batch * batch_size : (batch + 1) * batch_size])
+        rows = [
+            start + order.share(batch, k, start, end - start)
+            for k, (start, end) in enumerate(itertools.pairwise(edges))
+        ]
+        assert_array_equal(np.concatenate(rows), expected)
+
+
+def test_labels_in_one_column_are_taken_without_a_warning(client, data):
+    X, y = split(*data)
+    expected = make_model().fit(X, y)
+    model = make_model().fit(X, y[:, None])
+    assert_array_equal(model.coefs_[0], expected.coefs_[0])
+    # where a warning would be seen
+    partition = load_partition(0, data[0], data[1][:, None], None, ("X", "y", "weight"))
+    assert_array_equal(partition.y, data[1])
+
+
+@pytest.mark.parametrize("method", ["fit", "predict", "score"])
+def test_unknown_number_of_columns_is_an_error(client, data, method):
+    X, y = split(*data)
+    model = make_model().fit(X, y)
+    wide = X[:, da.from_array(np.ones(4, bool), chunks=4)]
+    arguments = (wide,) if method == "predict" else (wide, y)
+    with pytest.raises(ValueError, match="X must know its number of columns"):
+        getattr(model, method)(*arguments)
+
+
+def test_predicting_one_column_is_an_error(client, data):
+    X, y = split(*data)
+    model = make_model().fit(X, y)
+    series = dd.from_pandas(pd.Series(data[0][:, 0]), npartitions=2)
+    for vector in (X[:, 0], series):
+        with pytest.raises(ValueError, match="X must have 2 dimensions, got 1"):
+            model.predict(vector)
+        with pytest.raises(ValueError, match="X must have 2 dimensions, got 1"):
+            model.score(vector, y)
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "expected"),
+    [
+        (("float32", "int16"), np.float32),
+        (("float32", "int32"), np.float64),
+        (("float32", "bool"), np.float32),
+        (("int16", "int16"), np.float64),
+    ],
+)
+def test_lazy_dtype_of_mixed_columns_is_what_is_computed(client, dtypes, expected):
+    rng = np.random.RandomState(0)
+    frame = pd.DataFrame({"a": rng.randint(0, 2, 100), "b": rng.randint(0, 2, 100)})
+    frame = frame.astype(dict(zip("ab", dtypes, strict=True)))
+    y = dd.from_pandas(pd.Series(rng.randint(0, 2, 100)), npartitions=2)
+    X = dd.from_pandas(frame, npartitions=2)
+    lazy = make_model().fit(X, y).predict_proba(X)
+    assert lazy.dtype == expected
+    assert lazy.compute().dtype == expected
+
+
+# ---------------------------------------------------------------------- weights and texts
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda weight: weight * 0, "every weight is zero"),
+        (lambda weight: weight - 2, "sample_weight must not be negative"),
+        (lambda weight: weight * np.nan, "contains NaN"),
+    ],
+    ids=["zero", "negative", "NaN"],
+)
+def test_score_with_weights_that_cannot_be_used_is_an_error(client, data, change, message):
+    X, y = split(*data)
+    model = make_model().fit(X, y)
+    with pytest.raises(ValueError, match=message):
+        model.score(X, y, change(da.ones(300, chunks=100)))
+
+
+def test_score_of_no_rows_is_an_error(client, data):
+    X, y = split(*data)
+    model = make_model().fit(X, y)
+    with pytest.raises(ValueError, match="X has no rows"):
+        model.score(X[:0], y[:0])
+
+
+def test_weights_of_strings_are_an_error_that_names_the_partition(client, data):
+    weight = da.from_array(np.full(300, "heavy"), chunks=100)
+    with pytest.raises(ValueError, match=r"Partition \d of X: sample_weight must be numbers"):
+        make_model().fit(*split(*data), weight)
+
+
+def test_error_with_a_long_text_is_cut_and_keeps_its_type(client, data):
+    weight = da.ones(300, chunks=100).map_blocks(
+        lambda block: np.full(block.size, "x" * 20_000), dtype="U20000"
+    )
+    with pytest.raises(ValueError, match=r"Partition \d of X: sample_weight .* \.\.\.$") as caught:
+        make_model().fit(*split(*data), weight)
+    assert len(str(caught.value)) < 3000
