@@ -1,6 +1,7 @@
 """Data that several test modules share."""
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -30,3 +31,11 @@ def catvnoncat():
 @pytest.fixture
 def rng():
     return np.random.RandomState(0)
+
+
+@pytest.fixture
+def ctrl_c():
+    """Let Ctrl-C raise KeyboardInterrupt, which test runners may not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -537,14 +537,6 @@ def press_ctrl_c():
     os.kill(os.getpid(), signal.SIGINT)
 
 
-@pytest.fixture
-def ctrl_c():
-    """Let Ctrl-C raise KeyboardInterrupt, which test runners may not."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 def interrupted(action, solver="adam", hook="end", epoch=2, task="epoch", **parameters):
     """Return a function that fits until it is interrupted, and gives the model."""
 

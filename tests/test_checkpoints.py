@@ -509,7 +509,7 @@ class Signaller(Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_control_c_keeps_the_epoch_that_it_meets(tmp_path):
+def test_control_c_keeps_the_epoch_that_it_meets(tmp_path, ctrl_c):
     path = tmp_path / "run.ckpt"
     with pytest.raises(KeyboardInterrupt):
         fitting()(Checkpoint(path, every=100), Signaller())
