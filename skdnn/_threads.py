@@ -87,10 +87,14 @@ class Crew:
     ----------
     n_threads : int
         How many, the calling one counted.
+    n_shares : int, default=None
+        How many shares work is cut into; by default one a thread. Results depend on the shares,
+        and not on who computes them.
     """
 
-    def __init__(self, n_threads: int) -> None:
+    def __init__(self, n_threads: int, n_shares: int | None = None) -> None:
         self.n_threads = n_threads
+        self.n_shares = n_threads if n_shares is None else n_shares
         self._orders: list[queue.SimpleQueue] = [queue.SimpleQueue() for _ in range(n_threads - 1)]
         self._reports: queue.SimpleQueue = queue.SimpleQueue()
 
@@ -117,14 +121,17 @@ class Crew:
                     self._reports.put(None)
 
     def run(self, tasks: Sequence[Callable[[], object]]) -> None:
-        """Run at most as many tasks as there are threads side by side; raise what one raised."""
-        for orders, task in zip(self._orders, tasks[1:], strict=False):
+        """Run tasks side by side, those that no thread is free for one by one; raise an error."""
+        handed_out = tasks[1 : self.n_threads]
+        for orders, task in zip(self._orders, handed_out, strict=False):
             orders.put(task)
         try:
             tasks[0]()
+            for task in tasks[self.n_threads :]:
+                task()
         finally:
             # wait in any case: the others work in arrays that the caller goes on with
-            errors = [self._reports.get() for _ in tasks[1:]]
+            errors = [self._reports.get() for _ in handed_out]
         for error in errors:
             if error is not None:
                 raise error

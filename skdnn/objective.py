@@ -110,7 +110,7 @@ class Objective:
         self._random_state = random_state
         self._space = FullSpace(X) if space is None else space
         self.crew: Any = crew
-        n_parts = 1 if crew is None else crew.n_threads
+        n_parts = 1 if crew is None else crew.n_shares
         self.part_size = math.ceil(self._batch_size / n_parts)
         # one byte a row: a batch's are copied to the dtype that they are multiplied in
         self._signs = signs_of(y, np.dtype(np.int8))

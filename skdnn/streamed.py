@@ -59,7 +59,7 @@ class StreamedObjective(Objective):
         self._takes_all = batch_size >= n_samples
         if self._takes_all:
             crew = others.get("crew")
-            batch_size = min(_PIECE_ROWS * (1 if crew is None else crew.n_threads), n_samples)
+            batch_size = min(_PIECE_ROWS * (1 if crew is None else crew.n_shares), n_samples)
         super().__init__(
             network,
             X,

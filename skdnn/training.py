@@ -204,7 +204,10 @@ class Training:
         # scipy's sparse products gain nothing from a second thread
         products = 0 if scipy.sparse.issparse(rows.X) else batch_size * network.n_weights
         n_shares = min(products // _SHARE_PRODUCTS, batch_size // _SHARE_ROWS, blas_threads())
-        self._crew = Crew(max(1, n_shares))
+        n_threads = n_shares = max(1, n_shares)
+        if isinstance(rows.X, HDF5Matrix) and rows.X.keeps_busy:
+            n_threads = max(1, min(n_shares, blas_threads() - 1))  # the rest is the reader's
+        self._crew = Crew(n_threads, n_shares)
         objective_type = StreamedObjective if isinstance(rows.X, HDF5Matrix) else Objective
         self._objective = objective_type(
             network,

@@ -1,6 +1,7 @@
 """One BLAS thread, and crews that share a batch's rows."""
 
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -183,3 +184,10 @@ def test_divergence_is_noticed_by_sharing_threads():
     model = DeepBinaryClassifier((9,), max_iter=20, tol=None, batch_size=50, random_state=0)
     with pytest.raises(skdnn.DivergenceError):
         model.fit(X * 1e100, X[:, 0] > 0)
+
+
+def test_crew_of_fewer_threads_computes_all_shares():
+    done = []
+    with Crew(2, n_shares=4) as crew:
+        crew.run([partial(done.append, k) for k in range(4)])
+    assert sorted(done) == [0, 1, 2, 3]

@@ -324,13 +324,18 @@ class HDF5Matrix:
     @property
     def _group_rows(self) -> int:
         """Rows of whole chunks that stay together when the order is drawn."""
-        return self._stored.block_rows(self.memory_limit // (8 * self._staged_row_bytes))
+        return self._stored.block_rows(self.memory_limit // (32 * self._staged_row_bytes))
 
     def _rows_at(self, positions: Array) -> Array:
         """Return which rows of the dataset stand at positions of this view."""
         if isinstance(self._rows, range):
             return self._rows.start + self._rows.step * positions
         return self._rows[positions]
+
+    @property
+    def keeps_busy(self) -> bool:
+        """Whether to read rows takes a processor rather than a disk."""
+        return self._stored.is_filtered or self.transform is not None
 
     @property
     def staged_bytes(self) -> int:

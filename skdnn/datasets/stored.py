@@ -57,6 +57,8 @@ class StoredRows:
         Size of a row in memory.
     chunk_rows : int
         Rows of a chunk; 1 where there are none.
+    is_filtered : bool
+        Whether chunks are compressed, or otherwise encoded.
     """
 
     def __init__(self, source: Any, key: str | None) -> None:
@@ -88,8 +90,8 @@ class StoredRows:
             self.n_bytes: int = dataset.id.get_storage_size()
             self.row_bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
             self.chunk_rows = min(dataset.chunks[0], len(dataset)) if dataset.chunks else 1
-            self._is_filtered = dataset.id.get_create_plist().get_nfilters() > 0
-            if self._is_filtered:
+            self.is_filtered = dataset.id.get_create_plist().get_nfilters() > 0
+            if self.is_filtered:
                 # else a chunk larger than the cache is decompressed again for each part of it
                 wanted = self.chunk_rows * self.row_bytes
                 self._cache = {"rdcc_nbytes": max(_CACHE_BYTES, min(wanted, _MOST_CACHE_BYTES))}
@@ -186,7 +188,7 @@ class StoredRows:
         if (steps == 1).all():
             return [0, rows.size]
         apart = steps > max(1, _GAP_BYTES // self.row_bytes)
-        if self._is_filtered:
+        if self.is_filtered:
             # a chunk is decompressed as a whole whatever is read of it
             apart &= np.diff(rows // self.chunk_rows) > 1
         apart |= np.diff(rows // most) > 0

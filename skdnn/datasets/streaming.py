@@ -8,10 +8,12 @@ from __future__ import annotations
 import copy
 import itertools
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
 
+import h5py
 import numpy as np
 
 from skdnn.datasets.matrix import HDF5Matrix
@@ -22,6 +24,9 @@ Array = np.ndarray
 
 # Two windows' rows and orders, and what is drawn for the next
 _INDEX_BYTES = 6 * np.dtype(np.intp).itemsize
+
+# What a window may always take of the limit; a quarter of what it could is enough beyond that
+_WINDOW_BYTES = 2**25
 
 
 class Window(NamedTuple):
@@ -88,7 +93,9 @@ class Windows:
                 f"chunks need {self._needed_limit(least * row_bytes)} bytes. Raise it, "
                 "lower batch_size, or store smaller chunks."
             )
-        return min(n_rows, self.n_rows)
+        # larger windows mix the rows little better, and memory that is new costs time
+        enough = max(n_rows // 4, least, _WINDOW_BYTES // (matrix.shape[1] * matrix.dtype.itemsize))
+        return min(n_rows, enough, self.n_rows)
 
     def _needed_limit(self, limit: int) -> int:
         """Return a ``memory_limit`` that will do: with it, the groups may be larger too."""
@@ -133,25 +140,29 @@ class Windows:
             raise RuntimeError("Another epoch of these windows is under way: close it first.")
         self._is_running = True
         stop = threading.Event()
-        pool = ThreadPoolExecutor(1, thread_name_prefix="skdnn-windows")
         try:
             parts = list(self._in_order() if random_state is None else self._shuffled(random_state))
             if self.n_rows:
-                yield from self._windows(parts, random_state, pool, stop)
+                # opened once an epoch: HDF5 then looks for the chunks once
+                with self._matrix.open() as dataset:
+                    pool = ThreadPoolExecutor(1, thread_name_prefix="skdnn-windows")
+                    read = partial(self._read, pool, dataset, parts, stop)
+                    try:
+                        yield from self._windows(parts, random_state, read)
+                    finally:
+                        stop.set()
+                        pool.shutdown(cancel_futures=True)
         finally:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
             self._is_running = False
 
     def _windows(
         self,
         parts: list[_Part],
         random_state: np.random.RandomState | None,
-        pool: ThreadPoolExecutor,
-        stop: threading.Event,
+        read: Callable[[int], Future[None]],
     ) -> Iterator[Window]:
         left_X, left_rows, left = np.empty((0, 0)), np.empty(0, np.intp), np.empty(0, np.intp)
-        future = self._submit(pool, 0, parts, stop)
+        future = read(0)
         for k, part in enumerate(parts):
             future.result()
             X = self._buffers[k % 2][: part.n_carried + part.n_rows]
@@ -160,7 +171,7 @@ class Windows:
             rows = np.concatenate([left_rows[left], *part.pieces])
             # from here on the window before is gone
             if k + 1 < len(parts):
-                future = self._submit(pool, k + 1, parts, stop)
+                future = read(k + 1)
             if random_state is None:
                 yield Window(X, rows, None)
                 continue
@@ -170,24 +181,28 @@ class Windows:
             left_X, left_rows, left = X, rows, order[order.size - n_left :]
             yield Window(X, rows, order[: order.size - n_left])
 
-    def _submit(
-        self, pool: ThreadPoolExecutor, k: int, parts: list[_Part], stop: threading.Event
+    def _read(
+        self,
+        pool: ThreadPoolExecutor,
+        dataset: h5py.Dataset,
+        parts: list[_Part],
+        stop: threading.Event,
+        k: int,
     ) -> Future[None]:
         """Have a window read into the buffer that is free."""
         if len(self._buffers) < min(2, k + 1):
             shape = (self.window_rows, self._matrix.shape[1])
             self._buffers.append(np.empty(shape, self._matrix.dtype))
-        return pool.submit(self._fill, self._buffers[k % 2], parts[k], stop)
+        return pool.submit(self._fill, dataset, self._buffers[k % 2], parts[k], stop)
 
-    def _fill(self, X: Array, part: _Part, stop: threading.Event) -> None:
+    def _fill(self, dataset: h5py.Dataset, X: Array, part: _Part, stop: threading.Event) -> None:
         first = part.n_carried
-        with self._matrix.open() as dataset:
-            for positions in part.pieces:
-                if stop.is_set():
-                    return
-                last = first + positions.size
-                self._matrix.read_rows(dataset, positions, X[first:last])
-                first = last
+        for positions in part.pieces:
+            if stop.is_set():
+                return
+            last = first + positions.size
+            self._matrix.read_rows(dataset, positions, X[first:last])
+            first = last
 
     def _in_order(self) -> Iterator[_Part]:
         """Cut the rows into windows of whole batches."""
