@@ -98,6 +98,9 @@ class Checkpoint:
         self.path: Path = Path(path).absolute()  # wherever the process goes from here
         self.every: int = int(every)
 
+    def __repr__(self) -> str:
+        return f"Checkpoint({str(self.path)!r}, every={self.every})"
+
     def setup(self, estimator: Any, context: CallbackContext) -> None:
         """Check before training that there will be something to write, and a place for it."""
         if not isinstance(estimator, DeepBinaryClassifier):
