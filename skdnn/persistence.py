@@ -81,8 +81,8 @@ def save_model(model: DeepBinaryClassifier, path: StrPath) -> None:
     if type(model) is not DeepBinaryClassifier:
         raise TypeError(
             f"save_model saves a DeepBinaryClassifier and nothing else, got {type(model).__name__}."
-            " Save pipelines and other estimators with joblib.dump, or with skops.io.dump, and what "
-            "was trained on Dask as its to_local()."
+            " Save pipelines and other estimators with joblib.dump, or with skops.io.dump, and "
+            "what was trained on Dask as its to_local()."
         )
     check_is_fitted(model)
     attributes, arrays = pack_model(model)
