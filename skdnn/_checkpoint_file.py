@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from skdnn._build import make_solver
 from skdnn._container import Contents, StrPath, as_file_error
 from skdnn._model_file import (
     check_canonical,
@@ -22,7 +23,6 @@ from skdnn._training_file import pack_state, unpack_state
 from skdnn.classifier import DeepBinaryClassifier
 from skdnn.network import count_parameters
 from skdnn.rowspace import ROW_SPACE_SOLVERS
-from skdnn.training import make_solver
 
 __all__ = ["checkpoint_of", "pack_checkpoint"]
 

@@ -18,6 +18,7 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import validate_data
 
+from skdnn._build import draw_parameters
 from skdnn._exact_json import decode, encode
 from skdnn._state import Progress, Rows, TrainingState, Weights
 from skdnn._targets import (
@@ -30,7 +31,6 @@ from skdnn._targets import (
 from skdnn.datasets.hdf5 import as_labels
 from skdnn.datasets.matrix import HDF5Matrix, as_matrix, is_on_disk
 from skdnn.network import flatten
-from skdnn.training import draw_parameters
 
 __all__ = ["DATA", "Preparation", "check_data"]
 
@@ -127,22 +127,29 @@ class Preparation:
         """Validate the data and return the rows of positive weight; set ``classes_``."""
         X, y = check_data(self._model, X, y, reset=not self.continuing)
         X = _in_memory_if_it_fits(X)
-        known = getattr(self._model, "classes_", None) if self.continuing else None
-        if self._incremental and (known is None or classes is not None):
-            given = check_classes(classes)
-            if known is not None and not np.array_equal(given, known):
-                raise ValueError(
-                    f"classes={classes!r} is not the same as in the call before: {known}."
-                )
-            known = given
+        known = self._known_classes(classes)
         self._model.classes_, positive = encode_labels(y, known, need_both=not self._incremental)
         rows = self._weigh(X, positive, check_sample_weight(sample_weight, X.shape[0]))
-        if not self._incremental and rows.positive.all() == rows.positive.any():
+        self._check_counts(np.bincount(rows.positive, minlength=2))
+        return rows
+
+    def _known_classes(self, classes: Any) -> Array | None:
+        """Return the labels of earlier calls, or those that partial_fit is told of."""
+        known = getattr(self._model, "classes_", None) if self.continuing else None
+        if not self._incremental or (known is not None and classes is None):
+            return known
+        given = check_classes(classes)
+        if known is not None and not np.array_equal(given, known):
+            raise ValueError(f"classes={classes!r} is not the same as in the call before: {known}.")
+        return given
+
+    def _check_counts(self, counts: Array) -> None:
+        """Raise ValueError if fit has weighted rows of one class only."""
+        if not self._incremental and not counts.all():
             raise ValueError(
                 "DeepBinaryClassifier needs samples of 2 classes, but all rows with a positive "
-                f"weight are of one class: {self._model.classes_[int(rows.positive[0])]}."
+                f"weight are of one class: {self._model.classes_[int(counts.argmax())]}."
             )
-        return rows
 
     def _weigh(self, X: Any, positive: Array, weight: Array | None) -> Rows:
         """Apply the class weights, and leave out what has no weight."""
@@ -207,12 +214,20 @@ class Preparation:
             return rows, held_out
         if state.held_out is None:
             state.held_out = held_out_rows(
-                rows.positive, self._model.validation_fraction, state.random_state
+                self._positive(rows), self._model.validation_fraction, state.random_state
             )
-        held_out = rows.select(state.held_out)
+        return self._split(rows, state.held_out)
+
+    def _positive(self, rows: Rows) -> Array:
+        """Return which rows are of the second class."""
+        return rows.positive
+
+    def _split(self, rows: Rows, mask: Array) -> tuple[Rows, Rows]:
+        """Return the rows where the mask is false, and those where it is true."""
+        held_out = rows.select(mask)
         # read once, not in every epoch
         held_out = held_out._replace(X=_in_memory_if_it_fits(held_out.X))
-        return rows.select(~state.held_out), held_out
+        return rows.select(~mask), held_out
 
     def make_scorer(self, held_out: Rows | None) -> Callable[[Weights, Any], float] | None:
         """Return the function that scores parameters on the validation rows, if not the loss."""

@@ -15,21 +15,19 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from skdnn._build import make_network, make_solver, make_space
 from skdnn._linalg import norm
 from skdnn._state import Progress, Rows, TrainingState, Weights
 from skdnn._tasks import CallbackTasks
 from skdnn._threads import Crew, blas_threads, single_blas_thread
-from skdnn.activations import get_activation
 from skdnn.datasets import HDF5Matrix
 from skdnn.early_stopping import Monitor, Plateau
-from skdnn.initializers import initialize
-from skdnn.network import Network, count_parameters, flatten, layer_views
+from skdnn.network import flatten, layer_views
 from skdnn.objective import HeldOut, Objective
-from skdnn.rowspace import ROW_SPACE_SOLVERS, FullSpace, RowSpace, row_space_pays
-from skdnn.solvers import LBFGS, Adam, GradientDescent, Momentum, Solver, make_schedule
+from skdnn.rowspace import FullSpace, RowSpace
 from skdnn.streamed import StreamedObjective
 
-__all__ = ["Outcome", "Training", "draw_parameters", "make_solver"]
+__all__ = ["Outcome", "Training"]
 
 Array = np.ndarray
 
@@ -50,21 +48,6 @@ class Outcome:
     monitor: Monitor
     converged: bool
     dead_layers: list[int]  # hidden layers, counted from 1, that no training row activates
-
-
-def draw_parameters(
-    params: Any, layer_sizes: Sequence[int], dtype: np.dtype, random_state: np.random.RandomState
-) -> Array:
-    """Draw the initial parameters of a network, as one flat vector."""
-    parameters = np.zeros(sum(count_parameters(layer_sizes)), dtype)
-    initialize(
-        layer_views(parameters, layer_sizes)[0],
-        random_state,
-        rule=params.init,
-        scale=params.init_scale,
-        distribution=params.init_distribution,
-    )
-    return parameters
 
 
 class Training:
@@ -128,7 +111,7 @@ class Training:
         else:
             vectors = self._go_on(progress, rows.X, looks_outside)
         layer_sizes = (self._space.rows.shape[1], *layer_sizes[1:])
-        self._network = network = _make_network(params, layer_sizes, vectors.pop("parameters"))
+        self._network = network = make_network(params, layer_sizes, vectors.pop("parameters"))
         best = vectors.pop("best", None)
         if state.rule == type(solver).__name__:
             solver.set_state(state.counters, vectors)
@@ -170,7 +153,7 @@ class Training:
         self._velocities = [moment.coefs[0] for moment in moments.values()]
         others = self._velocities + ([weights.coefs[0]] if looks_outside else [])
         with single_blas_thread(X.shape[0] <= _THREADED_RANK):
-            self._space: FullSpace | RowSpace = _make_space(
+            self._space: FullSpace | RowSpace = make_space(
                 params, X, others, layer_sizes[1], batch_size, self._incremental
             )
         space = self._space
@@ -341,86 +324,3 @@ def _check_coordinates(before: Array | None, now: Array, source: str) -> None:
             "kernel or its number of threads is another. Go on where it was made, or train with "
             "row_space=False."
         )
-
-
-def _make_network(params: Any, layer_sizes: Sequence[int], start: Array) -> Network:
-    """Return the network at its starting point."""
-    dropout = np.broadcast_to(np.asarray(params.dropout, float), len(layer_sizes) - 2).tolist()
-    activation = get_activation(params.activation, params.negative_slope)
-    return Network(
-        layer_sizes, activation, start.dtype, dropout if any(dropout) else (), parameters=start
-    )
-
-
-def make_solver(params: Any, *, restart: bool) -> Solver:
-    """Return the solver that the parameters ask for."""
-    if params.solver == "lbfgs":
-        return LBFGS(None if params.tol is None else float(params.tol), params.max_fun)
-    schedule = make_schedule(
-        params.learning_rate, float(params.learning_rate_init), power_t=float(params.power_t)
-    )
-    common: dict[str, Any] = {
-        "horizon": params.max_iter,
-        "warmup": float(params.warmup),
-        "restart": restart,
-        "max_grad_norm": None if params.max_grad_norm is None else float(params.max_grad_norm),
-    }
-    if params.solver in ("adam", "adamw"):
-        return Adam(
-            schedule,
-            float(params.beta_1),
-            float(params.beta_2),
-            float(params.epsilon),
-            float(params.alpha) if params.solver == "adamw" else 0.0,
-            **common,
-        )
-    if params.solver == "sgd" and params.momentum > 0:
-        return Momentum(schedule, float(params.momentum), params.nesterovs_momentum, **common)
-    return GradientDescent(schedule, **common)
-
-
-def _make_space(
-    params: Any,
-    X: Any,
-    others: list[Array],
-    n_units: int,
-    batch_size: int,
-    incremental: bool,
-) -> FullSpace | RowSpace:
-    """Return the coordinates to train in."""
-    possible = params.solver in ROW_SPACE_SOLVERS and isinstance(X, np.ndarray)
-    if params.row_space == "auto":
-        # One call of many would not repay it, and a user's own function may look at the features
-        wanted = possible and not incremental and not callable(params.scoring)
-        wanted = wanted and row_space_pays(
-            X.shape[0],
-            X.shape[1],
-            n_units,
-            n_others=sum(other.shape[1] for other in others),
-            # a stopping rule usually ends training early
-            n_epochs=params.max_iter if params.tol is None else max(1, params.max_iter // 4),
-            batch_size=batch_size,
-            itemsize=X.dtype.itemsize,
-        )
-    else:
-        wanted = params.row_space
-    if wanted and not possible:
-        what = f"solver={params.solver!r}"
-        if params.solver in ROW_SPACE_SOLVERS:
-            what = "sparse X" if scipy.sparse.issparse(X) else "X that stays on disk"
-        raise ValueError(
-            f"row_space=True cannot serve {what}: it takes dense X in memory and the solvers "
-            f"{', '.join(ROW_SPACE_SOLVERS)}."
-        )
-    if wanted:
-        try:
-            space = RowSpace(X, others)
-        except MemoryError:
-            # a limit that the cost model does not see: train where X is
-            if params.row_space is True:
-                raise
-            return FullSpace(X)
-        # features near the end of the dtype's range may overflow in it, and only in it
-        if np.isfinite(space.rows).all():
-            return space
-    return FullSpace(X)

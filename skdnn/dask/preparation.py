@@ -13,8 +13,8 @@ from dask.base import tokenize
 from sklearn.metrics import check_scoring
 from sklearn.utils.validation import validate_data
 
-from skdnn._state import Rows, TrainingState, Weights
-from skdnn._targets import apply_class_weight, check_classes, encode_labels, held_out_rows
+from skdnn._state import Rows, Weights
+from skdnn._targets import apply_class_weight, encode_labels
 from skdnn.classifier import DeepBinaryClassifier
 from skdnn.dask.held import Summary
 from skdnn.dask.order import SAME_ORDER_ROWS
@@ -94,25 +94,14 @@ class DaskPreparation(Preparation):
             )
         partitions = make_partitions(X, y, sample_weight)
         validate_data(model, sample_of(X), reset=not self.continuing, skip_check_array=True)
-        known = getattr(model, "classes_", None) if self.continuing else None
-        if self._incremental and (known is None or classes is not None):
-            given = check_classes(classes)
-            if known is not None and not np.array_equal(given, known):
-                raise ValueError(
-                    f"classes={classes!r} is not the same as in the call before: {known}."
-                )
-            known = given
+        known = self._known_classes(classes)
         data = self._open(partitions)
         summaries = _check_summaries(_joined(data.ask("summarise")), X.shape[1], "X")
         labels = np.unique(np.concatenate([s.labels for s in summaries]))
         model.classes_, _ = encode_labels(labels, known, need_both=not self._incremental)
         token = tokenize(X, y, sample_weight)
         rows, counts = self._encode(data, summaries, sample_weight is not None, token, "X")
-        if not self._incremental and not counts.all():
-            raise ValueError(
-                "DeepBinaryClassifier needs samples of 2 classes, but all rows with a positive "
-                f"weight are of one class: {model.classes_[int(counts.argmax())]}."
-            )
+        self._check_counts(counts)
         return rows
 
     def check_validation(self, validation: dict[str, Any]) -> Rows | None:
@@ -196,33 +185,8 @@ class DaskPreparation(Preparation):
         counts = np.array([n_rows - n_positive, n_positive])
         return Rows(X, np.empty(0, bool), None), counts
 
-    def hold_out(
-        self, rows: Rows, held_out: Rows | None, state: TrainingState
-    ) -> tuple[Rows, Rows | None]:
-        model = self._model
-        if self._incremental or held_out is not None or not model.early_stopping:
-            return super().hold_out(rows, held_out, state)
-        watched = rows.X.token if model.warm_start else None
-        if watched != state.watched:
-            state.watched, state.held_out, state.plateau = watched, None, {}
-        if model.scoring != state.scoring:
-            state.scoring, state.plateau = model.scoring, {}
-        if state.held_out is None:
-            state.held_out = self._draw_held_out(rows.X, state.random_state)
+    def _positive(self, rows: Rows) -> Array:
         X = rows.X
-        stops = np.cumsum(list(X.sizes.values()))[:-1]
-        masks = zip(X.sizes, np.split(state.held_out, stops), strict=True)
-        packed = {number: np.packbits(mask) for number, mask in masks}
-        report = sorted(_joined(X.data.set_up("hold_out", packed)))
-        sizes = {number: n_rows for number, n_rows, _ in report}
-        weight_sum = sum(weight for *_, weight in report)
-        kept = RemoteRows(
-            X.data, sizes, X.shape[1], X.dtype, weight_sum, X.weighted, X.sparse, X.token
-        )
-        return rows._replace(X=kept), rows
-
-    def _draw_held_out(self, X: RemoteRows, random_state: np.random.RandomState) -> Array:
-        """Draw the rows to set aside as a local fit draws them."""
         if X.shape[0] > 64 * SAME_ORDER_ROWS:
             raise ValueError(
                 f"validation_fraction sets rows aside of up to {64 * SAME_ORDER_ROWS} rows, X has "
@@ -230,8 +194,20 @@ class DaskPreparation(Preparation):
             )
         bits = dict(_joined(X.data.ask("positive")))
         positive = [np.unpackbits(bits[n], count=size) for n, size in X.sizes.items()]
-        fraction = self._model.validation_fraction
-        return held_out_rows(np.concatenate(positive).astype(bool), fraction, random_state)
+        return np.concatenate(positive).astype(bool)
+
+    def _split(self, rows: Rows, mask: Array) -> tuple[Rows, Rows]:
+        X = rows.X
+        stops = np.cumsum(list(X.sizes.values()))[:-1]
+        masks = zip(X.sizes, np.split(mask, stops), strict=True)
+        packed = {number: np.packbits(part) for number, part in masks}
+        report = sorted(_joined(X.data.set_up("hold_out", packed)))
+        sizes = {number: n_rows for number, n_rows, _ in report}
+        weight_sum = sum(weight for *_, weight in report)
+        kept = RemoteRows(
+            X.data, sizes, X.shape[1], X.dtype, weight_sum, X.weighted, X.sparse, X.token
+        )
+        return rows._replace(X=kept), rows
 
     def make_scorer(self, held_out: Rows | None) -> Callable[[Weights, Any], float] | None:
         model = self._model
