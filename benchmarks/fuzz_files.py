@@ -32,9 +32,9 @@ import numpy as np
 
 from benchmarks import forgeries
 from skdnn import Checkpoint, DeepBinaryClassifier, load_checkpoint
-from skdnn._checkpoint_file import pack_checkpoint
-from skdnn._container import sign, write_container
+from skdnn.container.container import sign, write_container
 from skdnn.persistence import ModelFileError, load_model, save_model
+from skdnn.persistence.checkpoint import pack_checkpoint
 from skdnn.solvers import DivergenceError
 
 SECONDS_A_FILE = 5

@@ -20,7 +20,7 @@ from sklearn.datasets import make_moons
 
 from skdnn import DeepBinaryClassifier, DivergenceError
 from skdnn.displays import LayerStatisticsDisplay
-from skdnn.initializers import INITIALIZERS, initialize
+from skdnn.network.initializers import INITIALIZERS, initialize
 
 FAST = os.environ.get("SKDNN_FAST") == "1"
 N_LAYERS, WIDTH = 30, 256

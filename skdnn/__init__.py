@@ -1,5 +1,6 @@
 """A deep network for binary classification that behaves like scikit-learn's own estimators."""
 
+from skdnn._version import __version__
 from skdnn.callbacks import Checkpoint, load_checkpoint
 from skdnn.classifier import DeepBinaryClassifier
 from skdnn.persistence import ModelFileError, load_model, save_model
@@ -15,5 +16,3 @@ __all__ = [
     "load_model",
     "save_model",
 ]
-
-__version__ = "0.1.0"

@@ -12,10 +12,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from skdnn._checkpoint_file import checkpoint_of
-from skdnn._container import open_container
 from skdnn.classifier import DeepBinaryClassifier
-from skdnn.persistence import ModelFileError, model_of
+from skdnn.container.container import open_container
+from skdnn.persistence.checkpoint import checkpoint_of
+from skdnn.persistence.saving import ModelFileError, model_of
 
 __all__ = ["main"]
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from sklearn.callback import CallbackContext
 
-from skdnn._checkpoint_file import checkpoint_of, pack_checkpoint
-from skdnn._container import StrPath, open_container, write_container
-from skdnn._model_file import pack_parameters, parameters_to_save, unpack_parameters
-from skdnn._tasks import FitRun
 from skdnn.classifier import DeepBinaryClassifier
+from skdnn.container.container import StrPath, open_container, write_container
+from skdnn.persistence.checkpoint import checkpoint_of, pack_checkpoint
+from skdnn.persistence.model import pack_parameters, parameters_to_save, unpack_parameters
+from skdnn.training.tasks import FitRun
 
 __all__ = ["Checkpoint", "load_checkpoint"]
 

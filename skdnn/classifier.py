@@ -24,18 +24,18 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skdnn._linalg import all_finite
-from skdnn._mlp import as_mlp_classifier
-from skdnn._parameters import CONSTRAINTS, check_dropout, check_hidden_layer_sizes, fit_context
-from skdnn._state import Rows
-from skdnn._tasks import CallbackTasks, FitRun
-from skdnn.activations import get_activation
 from skdnn.datasets.hdf5 import as_labels
-from skdnn.loss import probability
-from skdnn.network import predict_logits
-from skdnn.preparation import DATA, Preparation, check_data
+from skdnn.mlp import as_mlp_classifier
+from skdnn.network.activations import get_activation
+from skdnn.network.loss import probability
+from skdnn.network.network import predict_logits
+from skdnn.numerics.vectors import all_finite
+from skdnn.parameters import CONSTRAINTS, check_dropout, check_hidden_layer_sizes, fit_context
 from skdnn.solvers import DivergenceError
-from skdnn.training import Outcome, Training
+from skdnn.training.preparation import DATA, Preparation, check_data
+from skdnn.training.state import Rows
+from skdnn.training.tasks import CallbackTasks, FitRun
+from skdnn.training.training import Outcome, Training
 
 __all__ = ["DeepBinaryClassifier"]
 

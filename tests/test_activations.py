@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skdnn.activations import ACTIVATIONS, get_activation
+from skdnn.network.activations import ACTIVATIONS, get_activation
 
 GRID = np.array([-30.0, -8.0, -2.5, -1.0, -0.3, -1e-3, 1e-3, 0.2, 1.0, 2.5, 8.0, 30.0])
 

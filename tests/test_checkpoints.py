@@ -31,11 +31,11 @@ from sklearn.preprocessing import StandardScaler
 
 from skdnn import Checkpoint, DeepBinaryClassifier, load_checkpoint
 from skdnn.__main__ import main
-from skdnn._container import sign
+from skdnn.container.container import sign
 from skdnn.datasets import HDF5Matrix
 from skdnn.persistence import ModelFileError, load_model, save_model
 from skdnn.solvers import DivergenceError
-from skdnn.training import Training
+from skdnn.training.training import Training
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(__file__).with_name("data")

@@ -9,14 +9,14 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import skdnn.dask.actor
-from skdnn.activations import get_activation
 from skdnn.dask.actor import PartitionActor
 from skdnn.dask.evaluation import NetworkPlan
 from skdnn.dask.held import load_partition
 from skdnn.dask.order import Order
 from skdnn.dask.remote import _spread
-from skdnn.network import Network
-from skdnn.objective import Objective
+from skdnn.network.activations import get_activation
+from skdnn.network.network import Network
+from skdnn.training.objective import Objective
 
 SIZES = {0: 40, 1: 7, 3: 53}
 STARTS = {0: 0, 1: 40, 3: 47}

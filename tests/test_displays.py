@@ -648,7 +648,7 @@ def test_colours_stand_out_from_the_background(style):
     """The first three reach the contrast of 3 that WCAG 2.1 asks of graphics, the rest 2."""
     from matplotlib.colors import to_rgb
 
-    from skdnn.displays._drawing import palette
+    from skdnn.displays.drawing import palette
 
     def luminance(colour):
         channels = np.asarray(to_rgb(colour))

@@ -5,10 +5,10 @@ import pytest
 from sklearn.utils._param_validation import InvalidParameterError
 
 from skdnn import DeepBinaryClassifier
-from skdnn.activations import ACTIVATIONS, get_activation
-from skdnn.loss import log_loss
-from skdnn.network import Network, predict_logits
-from skdnn.objective import Objective
+from skdnn.network.activations import ACTIVATIONS, get_activation
+from skdnn.network.loss import log_loss
+from skdnn.network.network import Network, predict_logits
+from skdnn.training.objective import Objective
 
 FIRST_ORDER_SOLVERS = pytest.mark.parametrize("solver", ["gd", "sgd", "adam", "adamw"])
 N_ROWS = 12

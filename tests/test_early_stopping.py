@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 
 from skdnn import DeepBinaryClassifier
-from skdnn._targets import held_out_rows
-from skdnn.early_stopping import Plateau
+from skdnn.training.monitor import Plateau
+from skdnn.training.targets import held_out_rows
 
 SOLVERS = ["gd", "sgd", "adam", "lbfgs"]
 # rates at which no epoch lowers a loss by tol, but for the first one

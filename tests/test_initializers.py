@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skdnn import DeepBinaryClassifier
-from skdnn.initializers import INITIALIZERS, initialize, weight_variance
+from skdnn.network.initializers import INITIALIZERS, initialize, weight_variance
 
 VARIANCES = {
     "he": lambda n_in, n_out: 2 / n_in,

@@ -17,7 +17,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skdnn import DeepBinaryClassifier
-from skdnn.activations import ACTIVATIONS
 from skdnn.datasets import HDF5Matrix
 from skdnn.inspection import (
     Table,
@@ -26,8 +25,9 @@ from skdnn.inspection import (
     dead_units,
     gradient_statistics,
 )
-from skdnn.network import Network
-from skdnn.objective import Objective
+from skdnn.network.activations import ACTIVATIONS
+from skdnn.network.network import Network
+from skdnn.training.objective import Objective
 
 ALL_ACTIVATIONS = pytest.mark.parametrize("activation", ACTIVATIONS)
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from skdnn import DeepBinaryClassifier
-from skdnn.activations import ACTIVATIONS, get_activation
-from skdnn.network import Network
-from skdnn.objective import Objective
+from skdnn.network.activations import ACTIVATIONS, get_activation
+from skdnn.network.network import Network
 from skdnn.solvers import Adam, GradientDescent, Momentum, make_schedule
+from skdnn.training.objective import Objective
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import estimator_html_repr, get_tags
 
 from skdnn import DeepBinaryClassifier
-from skdnn.activations import ACTIVATIONS
+from skdnn.network.activations import ACTIVATIONS
 
 RATES = {"gd": 0.5, "sgd": 0.1, "adam": 0.01, "adamw": 0.01, "lbfgs": 0.1}
 ALL_SOLVERS = pytest.mark.parametrize("solver", RATES)

@@ -24,10 +24,10 @@ from sklearn.preprocessing import StandardScaler
 
 from skdnn import DeepBinaryClassifier
 from skdnn.__main__ import main
-from skdnn._container import read_container, sign, write_container
-from skdnn._exact_json import decode, encode
-from skdnn._state import TrainingState
+from skdnn.container.container import read_container, sign, write_container
+from skdnn.container.exact_json import decode, encode
 from skdnn.persistence import ModelFileError, load_model, save_model
+from skdnn.training.state import TrainingState
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(__file__).with_name("data")

@@ -14,12 +14,12 @@ from sklearn.metrics import log_loss
 from sklearn.neural_network import MLPClassifier
 
 from skdnn import DeepBinaryClassifier
-from skdnn.activations import ACTIVATIONS, get_activation
-from skdnn.initializers import initialize
-from skdnn.loss import log_loss_and_gradient, probability, signs_of
-from skdnn.network import Network
-from skdnn.objective import Objective
+from skdnn.network.activations import ACTIVATIONS, get_activation
+from skdnn.network.initializers import initialize
+from skdnn.network.loss import log_loss_and_gradient, probability, signs_of
+from skdnn.network.network import Network
 from skdnn.solvers import Adam, Momentum, make_schedule
+from skdnn.training.objective import Objective
 
 MLP_ACTIVATIONS = ["identity", "logistic", "tanh", "relu"]
 FORMATS = {"dense": np.asarray, "sparse": scipy.sparse.csr_array}

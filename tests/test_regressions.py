@@ -8,7 +8,7 @@ from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-import skdnn._build
+import skdnn.training.build
 from skdnn import DeepBinaryClassifier
 
 RNG = np.random.RandomState(0)
@@ -61,7 +61,7 @@ def test_memory_that_the_cost_model_does_not_see_ends_in_direct_training(monkeyp
     def no_memory(*_):
         raise MemoryError
 
-    monkeypatch.setattr(skdnn._build, "RowSpace", no_memory)
+    monkeypatch.setattr(skdnn.training.build, "RowSpace", no_memory)
     assert_array_equal(clone(model).fit(wide, Y[:20]).coefs_[0], direct.coefs_[0])
 
 

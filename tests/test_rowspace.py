@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 
 from skdnn import DeepBinaryClassifier
-from skdnn.rowspace import RowSpace, row_space_pays
+from skdnn.training.rowspace import RowSpace, row_space_pays
 
 RULES = {
     "gd": {"solver": "gd", "learning_rate_init": 0.1},

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from skdnn.datasets import HDF5Matrix
-from skdnn.datasets.streaming import Windows
+from skdnn.datasets.windows import Windows
 
 N_FEATURES = 16
 

@@ -12,13 +12,13 @@ from typing import NamedTuple
 import numpy as np
 from distributed import get_worker
 
-from skdnn._threads import Crew, single_blas_thread
-from skdnn.activations import get_activation
 from skdnn.dask.evaluation import Evaluator, NetworkPlan, cut_into_blocks, length
 from skdnn.dask.held import HeldRows, Partition, Summary, summarise
 from skdnn.dask.order import Order
-from skdnn.loss import log_loss, signs_of
-from skdnn.network import layer_views, predict_logits
+from skdnn.network.activations import get_activation
+from skdnn.network.loss import log_loss, signs_of
+from skdnn.network.network import layer_views, predict_logits
+from skdnn.numerics.threads import Crew, single_blas_thread
 
 __all__ = ["PartitionActor", "Share"]
 

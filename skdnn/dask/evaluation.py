@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse
 
-from skdnn.activations import get_activation
 from skdnn.dask.held import HeldRows
 from skdnn.dask.order import Order
-from skdnn.loss import log_loss_and_gradient
-from skdnn.network import Network
+from skdnn.network.activations import get_activation
+from skdnn.network.loss import log_loss_and_gradient
+from skdnn.network.network import Network
 
 __all__ = ["Evaluator", "NetworkPlan", "Piece", "cut_into_blocks", "length"]
 

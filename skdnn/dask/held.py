@@ -12,7 +12,7 @@ from dask.sizeof import sizeof
 from sklearn.utils import check_array, check_X_y
 from sklearn.utils.multiclass import check_classification_targets
 
-from skdnn.preparation import DATA
+from skdnn.training.preparation import DATA
 
 __all__ = ["HeldRows", "Partition", "Summary", "check_weight", "load_partition", "summarise"]
 

@@ -12,7 +12,7 @@ from sklearn.utils import check_array, check_consistent_length
 from skdnn.classifier import DeepBinaryClassifier
 from skdnn.dask.held import check_weight
 from skdnn.dask.partitions import is_dask_frame, sample_of
-from skdnn.preparation import DATA
+from skdnn.training.preparation import DATA
 
 __all__ = ["correct_of_block", "predict_blocks"]
 

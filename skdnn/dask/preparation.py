@@ -1,6 +1,6 @@
 """From Dask collections to what training takes: rows that stay on the workers.
 
-Decides what `skdnn.preparation` decides, by what the partitions report of themselves.
+Decides what `skdnn.training.preparation` decides, by what the partitions report of themselves.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from dask.base import tokenize
 from sklearn.metrics import check_scoring
 from sklearn.utils.validation import validate_data
 
-from skdnn._state import Rows, Weights
-from skdnn._targets import apply_class_weight, encode_labels
 from skdnn.classifier import DeepBinaryClassifier
 from skdnn.dask.held import Summary
 from skdnn.dask.order import SAME_ORDER_ROWS
 from skdnn.dask.partitions import make_partitions, sample_of
 from skdnn.dask.remote import RemoteData
-from skdnn.preparation import Preparation
+from skdnn.training.preparation import Preparation
+from skdnn.training.state import Rows, Weights
+from skdnn.training.targets import apply_class_weight, encode_labels
 
 __all__ = ["DaskPreparation", "RemoteRows"]
 

@@ -1,6 +1,6 @@
 """Training whose gradients are computed on the workers: one question to each of them a step.
 
-Parameters, solver and stopping rule are the client's, as in `skdnn.training`.
+Parameters, solver and stopping rule are the client's, as in `skdnn.training.training`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from skdnn._linalg import AddMultiple, largest_magnitude, norm
-from skdnn._state import Rows, TrainingState, Weights
-from skdnn._threads import Crew
 from skdnn.dask.evaluation import NetworkPlan
 from skdnn.dask.order import SAME_ORDER_ROWS, Order
 from skdnn.dask.preparation import RemoteRows
-from skdnn.network import Network
-from skdnn.training import Outcome, Training
+from skdnn.network.network import Network
+from skdnn.numerics.threads import Crew
+from skdnn.numerics.vectors import AddMultiple, largest_magnitude, norm
+from skdnn.training.state import Rows, TrainingState, Weights
+from skdnn.training.training import Outcome, Training
 
 __all__ = ["DaskTraining"]
 
@@ -30,7 +30,7 @@ Batch = tuple[Order, int | None]
 
 
 class RemoteObjective:
-    """The penalised weighted loss of rows on the workers; see `skdnn.objective.Objective`.
+    """The penalised weighted loss of rows on the workers; see `skdnn.training.objective.Objective`.
 
     Parameters
     ----------

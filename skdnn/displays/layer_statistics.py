@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skdnn.displays._drawing import (
+from skdnn.displays.drawing import (
     LINE_STYLES,
     add_legend,
     make_axes,

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skdnn.displays._drawing import add_legend, make_axes, palette, require_matplotlib
+from skdnn.displays.drawing import add_legend, make_axes, palette, require_matplotlib
 from skdnn.inspection.subject import fitted_network
 
 __all__ = ["LossCurveDisplay"]

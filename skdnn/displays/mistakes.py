@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.special import expit
 from sklearn.utils import check_consistent_length, column_or_1d
 
-from skdnn.activations import get_activation
-from skdnn.displays._drawing import (
+from skdnn.displays.drawing import (
     as_images,
     check_image_shape,
     image_grid_height,
@@ -21,10 +20,11 @@ from skdnn.displays._drawing import (
     palette,
     require_matplotlib,
 )
-from skdnn.displays._outstanding import MixedRows, as_rows, outstanding_features
+from skdnn.displays.outstanding import MixedRows, as_rows, outstanding_features
 from skdnn.inspection import Table
 from skdnn.inspection.subject import Subject, check_count, fitted_network, take_rows
-from skdnn.network import predict_logits
+from skdnn.network.activations import get_activation
+from skdnn.network.network import predict_logits
 
 __all__ = ["MistakesDisplay"]
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skdnn.displays._drawing import (
+from skdnn.displays.drawing import (
     check_image_shape,
     image_grid_height,
     make_axes,

@@ -9,11 +9,11 @@ import scipy.sparse
 from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
-from skdnn._linalg import norm
 from skdnn.inspection.subject import Subject, check_count
 from skdnn.inspection.table import Table
-from skdnn.loss import log_loss, signs_of
-from skdnn.objective import Objective
+from skdnn.network.loss import log_loss, signs_of
+from skdnn.numerics.vectors import norm
+from skdnn.training.objective import Objective
 
 __all__ = ["check_gradients"]
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skdnn._linalg import norm
 from skdnn.inspection.subject import Subject
 from skdnn.inspection.table import Table
-from skdnn.objective import Objective
+from skdnn.numerics.vectors import norm
+from skdnn.training.objective import Objective
 
 __all__ = ["DeadUnits", "activation_statistics", "dead_units", "gradient_statistics"]
 

@@ -15,13 +15,13 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
-from skdnn._targets import apply_class_weight, check_sample_weight, encode_labels
-from skdnn.activations import get_activation
 from skdnn.classifier import DeepBinaryClassifier
 from skdnn.datasets.hdf5 import as_labels
 from skdnn.datasets.matrix import HDF5Matrix, as_matrix, is_on_disk
-from skdnn.network import Network, flatten, row_blocks
-from skdnn.preparation import check_data
+from skdnn.network.activations import get_activation
+from skdnn.network.network import Network, flatten, row_blocks
+from skdnn.training.preparation import check_data
+from skdnn.training.targets import apply_class_weight, check_sample_weight, encode_labels
 
 __all__ = ["Subject", "check_count", "fitted_network", "take_rows"]
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from skdnn._linalg import all_finite, largest_magnitude, norm
+from skdnn.numerics.vectors import all_finite, largest_magnitude, norm
 from skdnn.solvers.schedules import Schedule
 
 __all__ = ["DivergenceError", "FirstOrderSolver", "Monitor", "Objective", "Solver"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from skdnn._linalg import AddMultiple
+from skdnn.numerics.vectors import AddMultiple
 from skdnn.solvers.base import FirstOrderSolver, Objective
 from skdnn.solvers.schedules import Schedule
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 from sklearn.exceptions import ConvergenceWarning
 
-from skdnn._linalg import all_finite
+from skdnn.numerics.vectors import all_finite
 from skdnn.solvers.base import DivergenceError, Monitor, Objective, Solver
 
 __all__ = ["LBFGS"]

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from skdnn._linalg import AddMultiple, largest_magnitude, norm
-from skdnn._threads import Crew
-from skdnn.loss import log_loss, log_loss_and_gradient, signs_of
-from skdnn.network import Network, predict_logits
-from skdnn.rowspace import FullSpace, RowSpace
+from skdnn.network.loss import log_loss, log_loss_and_gradient, signs_of
+from skdnn.network.network import Network, predict_logits
+from skdnn.numerics.threads import Crew
+from skdnn.numerics.vectors import AddMultiple, largest_magnitude, norm
+from skdnn.training.rowspace import FullSpace, RowSpace
 
 __all__ = ["HeldOut", "Objective"]
 

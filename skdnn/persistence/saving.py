@@ -7,15 +7,15 @@ from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
-from skdnn._container import (
+from skdnn.classifier import DeepBinaryClassifier
+from skdnn.container.container import (
     Contents,
     ModelFileError,
     as_file_error,
     open_container,
     write_container,
 )
-from skdnn._model_file import check_canonical, pack_model, unpack_model
-from skdnn.classifier import DeepBinaryClassifier
+from skdnn.persistence.model import check_canonical, pack_model, unpack_model
 
 __all__ = ["ModelFileError", "load_model", "save_model"]
 

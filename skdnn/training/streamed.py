@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from skdnn.datasets.streaming import Windows
-from skdnn.network import Network
-from skdnn.objective import Batch, Objective
+from skdnn.datasets.windows import Windows
+from skdnn.network.network import Network
+from skdnn.training.objective import Batch, Objective
 
 __all__ = ["StreamedObjective"]
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skdnn.rowspace import FullSpace, RowSpace
+from skdnn.training.rowspace import FullSpace, RowSpace
 
 __all__ = ["Progress", "Rows", "TrainingState", "Weights"]
 

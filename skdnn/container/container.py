@@ -15,7 +15,6 @@ import secrets
 import stat
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +22,8 @@ import h5py
 import numpy as np
 from h5py import h5f, h5fd, h5g, h5p, h5s
 
-from skdnn._hdf5_reader import DTYPES, LONGEST_TEXT, PLAIN, HDF5Reader
+from skdnn._version import __version__
+from skdnn.container.reader import DTYPES, LONGEST_TEXT, PLAIN, HDF5Reader
 
 __all__ = [
     "FORMAT_VERSION",
@@ -131,8 +131,6 @@ def _make_image(
     kind: str, attributes: Mapping[str, Any], arrays: Mapping[str, Array]
 ) -> memoryview:
     """Return the HDF5 part of a file."""
-    # the package imports this module before it sets its version
-    version: str = import_module("skdnn").__version__
     creation = h5p.create(h5p.FILE_CREATE)
     creation.set_userblock(_HEADER_BYTES)
     creation.set_obj_track_times(False)
@@ -145,7 +143,7 @@ def _make_image(
     with h5py.File(h5f.create(b"skdnn", h5f.ACC_TRUNC, creation, access)) as file:
         _write_text(file, "kind", kind)
         file.attrs.create("format_version", FORMAT_VERSION, dtype="<i8")
-        _write_text(file, "skdnn_version", version)
+        _write_text(file, "skdnn_version", __version__)
         for name in sorted(arrays):
             _write_array(file, name, np.asarray(arrays[name]))
         for name in sorted(attributes):

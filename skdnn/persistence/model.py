@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from skdnn._container import Contents
-from skdnn._exact_json import decode, encode
-from skdnn._parameters import check_dropout, check_hidden_layer_sizes
-from skdnn._training_file import pack_state, pack_weights, unpack_state, unpack_weights
 from skdnn.classifier import DeepBinaryClassifier
+from skdnn.container.container import Contents
+from skdnn.container.exact_json import decode, encode
+from skdnn.parameters import check_dropout, check_hidden_layer_sizes
+from skdnn.persistence.state import pack_state, pack_weights, unpack_state, unpack_weights
 
 __all__ = [
     "check_canonical",
@@ -112,6 +112,7 @@ def parameters_to_save(model: DeepBinaryClassifier) -> dict[str, Any]:
 
 
 def pack_parameters(parameters: Mapping[str, Any]) -> Attributes:
+    """Return the constructor's parameters as JSON values; ValueError names one that has no form."""
     packed = {}
     for name, value in parameters.items():
         try:

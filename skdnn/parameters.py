@@ -14,8 +14,8 @@ import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
-from skdnn.activations import ACTIVATIONS
-from skdnn.initializers import INITIALIZERS
+from skdnn.network.activations import ACTIVATIONS
+from skdnn.network.initializers import INITIALIZERS
 from skdnn.solvers import SCHEDULES
 
 __all__ = ["CONSTRAINTS", "SOLVERS", "check_dropout", "check_hidden_layer_sizes", "fit_context"]

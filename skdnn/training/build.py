@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from skdnn.activations import get_activation
-from skdnn.initializers import initialize
-from skdnn.network import Network, count_parameters, layer_views
-from skdnn.rowspace import ROW_SPACE_SOLVERS, FullSpace, RowSpace, row_space_pays
+from skdnn.network.activations import get_activation
+from skdnn.network.initializers import initialize
+from skdnn.network.network import Network, count_parameters, layer_views
 from skdnn.solvers import LBFGS, Adam, GradientDescent, Momentum, Solver, make_schedule
+from skdnn.training.rowspace import ROW_SPACE_SOLVERS, FullSpace, RowSpace, row_space_pays
 
 __all__ = ["draw_parameters", "make_network", "make_solver", "make_space"]
 

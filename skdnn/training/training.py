@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from skdnn._build import make_network, make_solver, make_space
-from skdnn._linalg import norm
-from skdnn._state import Progress, Rows, TrainingState, Weights
-from skdnn._tasks import CallbackTasks
-from skdnn._threads import Crew, blas_threads, single_blas_thread
 from skdnn.datasets import HDF5Matrix
-from skdnn.early_stopping import Monitor, Plateau
-from skdnn.network import flatten, layer_views
-from skdnn.objective import HeldOut, Objective
-from skdnn.rowspace import FullSpace, RowSpace
-from skdnn.streamed import StreamedObjective
+from skdnn.network.network import flatten, layer_views
+from skdnn.numerics.threads import Crew, blas_threads, single_blas_thread
+from skdnn.numerics.vectors import norm
+from skdnn.training.build import make_network, make_solver, make_space
+from skdnn.training.monitor import Monitor, Plateau
+from skdnn.training.objective import HeldOut, Objective
+from skdnn.training.rowspace import FullSpace, RowSpace
+from skdnn.training.state import Progress, Rows, TrainingState, Weights
+from skdnn.training.streamed import StreamedObjective
+from skdnn.training.tasks import CallbackTasks
 
 __all__ = ["Outcome", "Training"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sklearn.callback import CallbackContext
 
-from skdnn._state import Progress
+from skdnn.training.state import Progress
 
 __all__ = ["CallbackTasks", "FitRun"]
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from skdnn.activations import Activation
 from skdnn.datasets import HDF5Matrix
+from skdnn.network.activations import Activation
 
 __all__ = [
     "Network",

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from skdnn._exact_json import decode, encode
-from skdnn._state import TrainingState, Weights
-from skdnn.early_stopping import Plateau
+from skdnn.container.exact_json import decode, encode
 from skdnn.solvers import LBFGS, Adam, FirstOrderSolver, GradientDescent, Momentum
+from skdnn.training.monitor import Plateau
+from skdnn.training.state import TrainingState, Weights
 
 __all__ = ["pack_state", "pack_weights", "unpack_state", "unpack_weights"]
 

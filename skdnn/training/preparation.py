@@ -18,19 +18,19 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import validate_data
 
-from skdnn._build import draw_parameters
-from skdnn._exact_json import decode, encode
-from skdnn._state import Progress, Rows, TrainingState, Weights
-from skdnn._targets import (
+from skdnn.container.exact_json import decode, encode
+from skdnn.datasets.hdf5 import as_labels
+from skdnn.datasets.matrix import HDF5Matrix, as_matrix, is_on_disk
+from skdnn.network.network import flatten
+from skdnn.training.build import draw_parameters
+from skdnn.training.state import Progress, Rows, TrainingState, Weights
+from skdnn.training.targets import (
     apply_class_weight,
     check_classes,
     check_sample_weight,
     encode_labels,
     held_out_rows,
 )
-from skdnn.datasets.hdf5 import as_labels
-from skdnn.datasets.matrix import HDF5Matrix, as_matrix, is_on_disk
-from skdnn.network import flatten
 
 __all__ = ["DATA", "Preparation", "check_data"]
 

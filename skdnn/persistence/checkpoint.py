@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from skdnn._build import make_solver
-from skdnn._container import Contents, StrPath, as_file_error
-from skdnn._model_file import (
+from skdnn.classifier import DeepBinaryClassifier
+from skdnn.container.container import Contents, StrPath, as_file_error
+from skdnn.network.network import count_parameters
+from skdnn.parameters import check_dropout, check_hidden_layer_sizes
+from skdnn.persistence.model import (
     check_canonical,
     pack_model,
     pack_parameters,
@@ -17,12 +19,10 @@ from skdnn._model_file import (
     unpack_model,
     unpack_parameters,
 )
-from skdnn._parameters import check_dropout, check_hidden_layer_sizes
-from skdnn._state import Progress
-from skdnn._training_file import pack_state, unpack_state
-from skdnn.classifier import DeepBinaryClassifier
-from skdnn.network import count_parameters
-from skdnn.rowspace import ROW_SPACE_SOLVERS
+from skdnn.persistence.state import pack_state, unpack_state
+from skdnn.training.build import make_solver
+from skdnn.training.rowspace import ROW_SPACE_SOLVERS
+from skdnn.training.state import Progress
 
 __all__ = ["checkpoint_of", "pack_checkpoint"]
 

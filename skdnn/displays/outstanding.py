@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skdnn.datasets.matrix import as_matrix, is_on_disk
 from skdnn.inspection import Table
-from skdnn.network import row_blocks
+from skdnn.network.network import row_blocks
 
 __all__ = ["MixedRows", "as_rows", "outstanding_features"]
 

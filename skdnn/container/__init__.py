@@ -1,0 +1,1 @@
+"""Files that prove themselves whole before anything in them is believed."""

@@ -1,0 +1,1 @@
+"""The arithmetic of the network: layers, activations, initial weights, loss."""

@@ -1,0 +1,1 @@
+"""Vectors and threads: what arithmetic stands on."""

@@ -1,0 +1,1 @@
+"""One call of fit: from what the user gave to fitted parameters."""
