@@ -25,10 +25,11 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skdnn.datasets.hdf5 import as_labels
+from skdnn.datasets.rows import row_blocks
 from skdnn.mlp import as_mlp_classifier
 from skdnn.network.activations import get_activation
 from skdnn.network.loss import probability
-from skdnn.network.network import predict_logits
+from skdnn.network.prediction import predict_logits
 from skdnn.numerics.vectors import all_finite
 from skdnn.parameters import CONSTRAINTS, check_dropout, check_hidden_layer_sizes, fit_context
 from skdnn.solvers import DivergenceError
@@ -658,7 +659,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             rows: Any = X
             if not self._are_plain_rows(X):
                 rows = check_data(self, X)
-            logits = predict_logits(rows, self.coefs_, self.intercepts_, activation)
+            logits = predict_logits(rows, self.coefs_, self.intercepts_, activation, row_blocks)
             # NaN only if an entry is: squares do not cancel
             sum_of_squares = np.dot(logits, logits)
         if np.isnan(sum_of_squares):

@@ -7,7 +7,8 @@ from sklearn.utils._param_validation import InvalidParameterError
 from skdnn import DeepBinaryClassifier
 from skdnn.network.activations import ACTIVATIONS, get_activation
 from skdnn.network.loss import log_loss
-from skdnn.network.network import Network, predict_logits
+from skdnn.network.network import Network
+from skdnn.network.prediction import predict_logits
 from skdnn.training.objective import Objective
 
 FIRST_ORDER_SOLVERS = pytest.mark.parametrize("solver", ["gd", "sgd", "adam", "adamw"])

@@ -20,7 +20,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_sp
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from skdnn.datasets import HDF5Matrix, load_hdf5, read_labels
-from skdnn.datasets.matrix import as_matrix, is_on_disk
+from skdnn.datasets.rows import as_matrix, is_on_disk
 
 RNG = np.random.RandomState(0)
 STORED = {

@@ -17,7 +17,8 @@ from skdnn.dask.held import HeldRows, Partition, Summary, summarise
 from skdnn.dask.order import Order
 from skdnn.network.activations import get_activation
 from skdnn.network.loss import log_loss, signs_of
-from skdnn.network.network import layer_views, predict_logits
+from skdnn.network.network import layer_views
+from skdnn.network.prediction import dead_layers, predict_logits
 from skdnn.numerics.threads import Crew, single_blas_thread
 
 __all__ = ["PartitionActor", "Share"]
@@ -213,5 +214,5 @@ class PartitionActor:
                     if not silent:
                         return silent
                     X = rows.select(slice(start, start + plan.block_rows))[0]
-                    silent &= set(network.dead_layers(X, X.shape[0]))
+                    silent &= set(dead_layers(network, X, X.shape[0]))
         return silent

@@ -22,7 +22,7 @@ import scipy.sparse
 from skdnn.datasets.hdf5 import check_scale, scaled_dtype
 from skdnn.datasets.stored import StoredRows
 
-__all__ = ["HDF5Matrix", "as_matrix", "is_on_disk"]
+__all__ = ["HDF5Matrix"]
 
 Array = np.ndarray
 
@@ -478,23 +478,6 @@ class HDF5Matrix:
             f"Input X contains {what} in {where}. Select the other rows, or mend the file: X[mask] "
             "with a boolean mask leaves rows out."
         )
-
-
-def is_on_disk(X: Any) -> bool:
-    """Return whether X is a matrix in a file, an HDF5Matrix or a bare dataset."""
-    return isinstance(X, HDF5Matrix | h5py.Dataset)
-
-
-def as_matrix(X: HDF5Matrix | h5py.Dataset) -> HDF5Matrix:
-    """Return an HDF5Matrix of what `is_on_disk`; a bare dataset must have two dimensions."""
-    if isinstance(X, HDF5Matrix):
-        return X
-    if X and len(X.shape or ()) != 2:
-        raise ValueError(
-            f"Expected a 2D dataset, got {X.name!r} of shape {X.shape}; "
-            "skdnn.datasets.HDF5Matrix(dataset) makes a row of each sample."
-        )
-    return HDF5Matrix(X)
 
 
 def _float_dtype(dtype: Any) -> np.dtype:

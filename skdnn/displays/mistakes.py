@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.special import expit
 from sklearn.utils import check_consistent_length, column_or_1d
 
+from skdnn.datasets.rows import take_rows
 from skdnn.displays.drawing import (
     as_images,
     check_image_shape,
@@ -22,9 +23,9 @@ from skdnn.displays.drawing import (
 )
 from skdnn.displays.outstanding import MixedRows, as_rows, outstanding_features
 from skdnn.inspection import Table
-from skdnn.inspection.subject import Subject, check_count, fitted_network, take_rows
+from skdnn.inspection.subject import Subject, check_count, fitted_network
 from skdnn.network.activations import get_activation
-from skdnn.network.network import predict_logits
+from skdnn.network.prediction import predict_logits
 
 __all__ = ["MistakesDisplay"]
 

@@ -11,9 +11,8 @@ import numpy as np
 import scipy.sparse
 from sklearn.preprocessing import StandardScaler
 
-from skdnn.datasets.matrix import as_matrix, is_on_disk
+from skdnn.datasets.rows import as_matrix, is_on_disk, row_blocks
 from skdnn.inspection import Table
-from skdnn.network.network import row_blocks
 
 __all__ = ["MixedRows", "as_rows", "outstanding_features"]
 

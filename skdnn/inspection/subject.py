@@ -17,13 +17,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from skdnn.classifier import DeepBinaryClassifier
 from skdnn.datasets.hdf5 import as_labels
-from skdnn.datasets.matrix import HDF5Matrix, as_matrix, is_on_disk
+from skdnn.datasets.rows import as_matrix, is_on_disk, row_blocks, take_rows
 from skdnn.network.activations import get_activation
-from skdnn.network.network import Network, flatten, row_blocks
+from skdnn.network.network import Network, flatten
 from skdnn.training.preparation import check_data
 from skdnn.training.targets import apply_class_weight, check_sample_weight, encode_labels
 
-__all__ = ["Subject", "check_count", "fitted_network", "take_rows"]
+__all__ = ["Subject", "check_count", "fitted_network"]
 
 Array = np.ndarray
 
@@ -130,11 +130,6 @@ def check_count(name: str, number: Any) -> None:
     """Raise ValueError unless a number is an integer of at least 1; True is none."""
     if isinstance(number, bool) or not isinstance(number, Integral) or number < 1:
         raise ValueError(f"{name} must be an integer of at least 1, got {number!r}.")
-
-
-def take_rows(X: Any, rows: Array) -> Any:
-    """Return some rows, by index, in memory."""
-    return np.asarray(X[rows]) if isinstance(X, HDF5Matrix) else X[rows]
 
 
 def _split(model: Any, name: str = "model") -> tuple[list[Any], DeepBinaryClassifier]:

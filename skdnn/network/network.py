@@ -6,14 +6,12 @@ into them. The network knows neither loss, penalty, targets nor solver.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 
-from skdnn.datasets import HDF5Matrix
 from skdnn.network.activations import Activation
 
 __all__ = [
@@ -23,20 +21,9 @@ __all__ = [
     "flatten",
     "forward",
     "layer_views",
-    "predict_logits",
-    "row_blocks",
 ]
 
 Array = np.ndarray
-
-# Prediction holds about this many activations of one layer at a time: two such buffers stay in a
-# core's share of the cache.
-_PREDICTION_BLOCK = 2**17
-# and takes in about this many dense features
-_INPUT_BLOCK = 2**21
-
-# Bytes that are read from a file together
-_READ_BYTES = 2**25
 
 
 def count_parameters(layer_sizes: Sequence[int]) -> tuple[int, int]:
@@ -314,101 +301,7 @@ class Network:
             self.weight_gradients[0][...] = X.T @ delta
         np.dot(work.ones, delta, out=self.bias_gradients[0])
 
-    def dead_layers(self, X: Array, block: int) -> list[int]:
-        """Return the hidden layers, counted from 1, in which every unit is 0 on every row.
-
-        Only ReLU gives exact zeros. Looks at blocks of rows until every layer has shown life,
-        which is the first block for any healthy network.
-
-        Parameters
-        ----------
-        X : {ndarray, CSR matrix, HDF5Matrix} of shape (n_samples, n_features)
-        block : int
-            Number of rows to look at together.
-
-        Returns
-        -------
-        list of int
-        """
-        silent = set(range(len(self.weights) - 1)) if self.activation.cache == "mask" else set()
-        for rows in row_blocks(X, block):
-            if not silent:
-                break
-            work = self.workspace(rows.shape[0])
-            with np.errstate(all="ignore"):
-                forward(
-                    rows.astype(self.dtype, copy=False),
-                    self.weights,
-                    self.biases,
-                    self.activation,
-                    work.activations,
-                    work.scratches,
-                    work.caches,
-                )
-            silent = {layer for layer in silent if not work.activations[layer].any()}
-        return sorted(layer + 1 for layer in silent)
-
 
 def flatten(weights: Sequence[Array], biases: Sequence[Array], dtype: np.dtype) -> Array:
     """Return numbers that are kept by layer as one new vector; `layer_views` undoes it."""
     return np.concatenate([part.reshape(-1) for part in (*weights, *biases)], dtype=dtype)
-
-
-def row_blocks(X: Any, size: int) -> Iterator[Any]:
-    """Return consecutive blocks of up to ``size`` rows of an array, a CSR matrix or a file."""
-    if isinstance(X, HDF5Matrix):
-        # few reads, each of whole blocks: those that an array would be cut into, if they fit into
-        # what training leaves of the limit
-        row_bytes = X.shape[1] * X.dtype.itemsize
-        size = min(size, max(1, X.memory_limit // (4 * row_bytes)))
-        n_rows = size * max(1, min(_READ_BYTES, X.memory_limit // 16) // (size * row_bytes))
-        return (block for rows in X.blocks(n_rows) for block in row_blocks(rows, size))
-    n_samples = X.shape[0]
-    return (X[start : start + size] for start in range(0, n_samples, size))
-
-
-def predict_logits(
-    X: Any, weights: Sequence[Array], biases: Sequence[Array], activation: Activation
-) -> Array:
-    """Return the logits of any number of rows with a bounded workspace of its own.
-
-    Reads its arguments only, so threads may share them. Works in the wider of the dtypes of X
-    and the weights.
-
-    Parameters
-    ----------
-    X : {ndarray, sparse matrix, HDF5Matrix} of shape (n_samples, n_features)
-    weights, biases : sequence of ndarray
-        Parameters by layer.
-    activation : Activation
-        Hidden activation.
-
-    Returns
-    -------
-    logits : ndarray of shape (n_samples,)
-    """
-    if scipy.sparse.issparse(X):
-        X = X.tocsr()
-    n_samples = X.shape[0]
-    dtype = np.result_type(X.dtype, weights[0].dtype)
-    weights = [w.astype(dtype, copy=False) for w in weights]
-    biases = [b.astype(dtype, copy=False) for b in biases]
-    widths = [b.size for b in biases]
-    block = min(n_samples, _PREDICTION_BLOCK // max(widths))
-    if not scipy.sparse.issparse(X):
-        block = min(block, _INPUT_BLOCK // X.shape[1])
-    block = max(1, block)
-    buffers = np.empty((3, block * max(widths)), dtype)
-    logits = np.empty(n_samples, dtype)
-    start = 0
-    for rows in row_blocks(X, block):
-        n_rows = rows.shape[0]
-        # Layers write alternately to two buffers; the third is scratch.
-        views = [buffers[i % 2, : n_rows * w].reshape(n_rows, w) for i, w in enumerate(widths)]
-        scratches = [buffers[2, : n_rows * w].reshape(n_rows, w) for w in widths]
-        part = rows.astype(dtype, copy=False)
-        logits[start : start + n_rows] = forward(
-            part, weights, biases, activation, views, scratches, [None] * len(widths)
-        )
-        start += n_rows
-    return logits

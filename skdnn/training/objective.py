@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from skdnn.datasets.rows import row_blocks
 from skdnn.network.loss import log_loss, log_loss_and_gradient, signs_of
-from skdnn.network.network import Network, predict_logits
+from skdnn.network.network import Network
+from skdnn.network.prediction import predict_logits
 from skdnn.numerics.threads import Crew
 from skdnn.numerics.vectors import AddMultiple, largest_magnitude, norm
 from skdnn.training.rowspace import FullSpace, RowSpace
@@ -336,5 +338,7 @@ class HeldOut:
     def log_loss(self) -> float:
         """Return the weighted mean log loss; NaN where a logit is."""
         network = self._network
-        logits = predict_logits(self._X, network.weights, network.biases, network.activation)
+        logits = predict_logits(
+            self._X, network.weights, network.biases, network.activation, row_blocks
+        )
         return log_loss(logits, self._signs, self._sample_weight)

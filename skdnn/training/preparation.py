@@ -20,7 +20,8 @@ from sklearn.utils.validation import validate_data
 
 from skdnn.container.exact_json import decode, encode
 from skdnn.datasets.hdf5 import as_labels
-from skdnn.datasets.matrix import HDF5Matrix, as_matrix, is_on_disk
+from skdnn.datasets.matrix import HDF5Matrix
+from skdnn.datasets.rows import as_matrix, is_on_disk, load_if_it_fits
 from skdnn.network.network import flatten
 from skdnn.training.build import draw_parameters
 from skdnn.training.state import Progress, Rows, TrainingState, Weights
@@ -86,13 +87,6 @@ def check_data(model: Any, X: Any, y: Any = "no_validation", *, reset: bool = Fa
     return X, y
 
 
-def _in_memory_if_it_fits(X: Any) -> Any:
-    """Return the rows of a file as an array, if its limit allows, else as they are."""
-    if isinstance(X, HDF5Matrix) and X.nbytes <= X.memory_limit:
-        return X.load()
-    return X
-
-
 def _hash_rows(rows: Rows) -> tuple[Any, ...]:
     """Return rows with X as something to hash, without reading a whole file."""
     X = rows.X
@@ -126,7 +120,7 @@ class Preparation:
     def check_rows(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> Rows:
         """Validate the data and return the rows of positive weight; set ``classes_``."""
         X, y = check_data(self._model, X, y, reset=not self.continuing)
-        X = _in_memory_if_it_fits(X)
+        X = load_if_it_fits(X)
         known = self._known_classes(classes)
         self._model.classes_, positive = encode_labels(y, known, need_both=not self._incremental)
         rows = self._weigh(X, positive, check_sample_weight(sample_weight, X.shape[0]))
@@ -189,7 +183,7 @@ class Preparation:
         weight = check_sample_weight(
             validation["sample_weight_val"], X_val.shape[0], "sample_weight_val"
         )
-        return self._weigh(_in_memory_if_it_fits(X_val), positive, weight)
+        return self._weigh(load_if_it_fits(X_val), positive, weight)
 
     def hold_out(
         self, rows: Rows, held_out: Rows | None, state: TrainingState
@@ -226,7 +220,7 @@ class Preparation:
         """Return the rows where the mask is false, and those where it is true."""
         held_out = rows.select(mask)
         # read once, not in every epoch
-        held_out = held_out._replace(X=_in_memory_if_it_fits(held_out.X))
+        held_out = held_out._replace(X=load_if_it_fits(held_out.X))
         return rows.select(~mask), held_out
 
     def make_scorer(self, held_out: Rows | None) -> Callable[[Weights, Any], float] | None:

@@ -16,7 +16,9 @@ import numpy as np
 import scipy.sparse
 
 from skdnn.datasets import HDF5Matrix
+from skdnn.datasets.rows import row_blocks
 from skdnn.network.network import flatten, layer_views
+from skdnn.network.prediction import dead_layers
 from skdnn.numerics.threads import Crew, blas_threads, single_blas_thread
 from skdnn.numerics.vectors import norm
 from skdnn.training.build import make_network, make_solver, make_space
@@ -259,7 +261,7 @@ class Training:
         dead = []
         if not self._incremental:
             # of the latest parameters: that is where training could not go on
-            dead = network.dead_layers(self._space.rows, self._objective.part_size)
+            dead = dead_layers(network, self._space.rows, self._objective.part_size, row_blocks)
         return Outcome(weights, state, monitor, converged, dead)
 
     def _leave(self, parameters: Array) -> Weights:

@@ -1,0 +1,60 @@
+"""Rows wherever they are, array, CSR matrix or file: block by block, by index, or all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import h5py
+import numpy as np
+from sklearn.utils import gen_batches
+
+from skdnn.datasets.matrix import HDF5Matrix
+
+__all__ = ["as_matrix", "is_on_disk", "load_if_it_fits", "row_blocks", "take_rows"]
+
+Array = np.ndarray
+
+# Bytes that are read from a file together
+_READ_BYTES = 2**25
+
+
+def is_on_disk(X: Any) -> bool:
+    """Return whether X is a matrix in a file, an HDF5Matrix or a bare dataset."""
+    return isinstance(X, HDF5Matrix | h5py.Dataset)
+
+
+def as_matrix(X: HDF5Matrix | h5py.Dataset) -> HDF5Matrix:
+    """Return an HDF5Matrix of what `is_on_disk`; a bare dataset must have two dimensions."""
+    if isinstance(X, HDF5Matrix):
+        return X
+    if X and len(X.shape or ()) != 2:
+        raise ValueError(
+            f"Expected a 2D dataset, got {X.name!r} of shape {X.shape}; "
+            "skdnn.datasets.HDF5Matrix(dataset) makes a row of each sample."
+        )
+    return HDF5Matrix(X)
+
+
+def load_if_it_fits(X: Any) -> Any:
+    """Return the rows of a file as an array, if its limit allows; anything else as it is."""
+    if isinstance(X, HDF5Matrix) and X.nbytes <= X.memory_limit:
+        return X.load()
+    return X
+
+
+def take_rows(X: Any, rows: Array) -> Any:
+    """Return some rows, by index, in memory."""
+    return np.asarray(X[rows]) if isinstance(X, HDF5Matrix) else X[rows]
+
+
+def row_blocks(X: Any, size: int) -> Iterator[Any]:
+    """Return consecutive blocks of up to ``size`` rows of an array, a CSR matrix or a file."""
+    if isinstance(X, HDF5Matrix):
+        # few reads, each of whole blocks: those that an array would be cut into, if they fit into
+        # what training leaves of the limit
+        row_bytes = X.shape[1] * X.dtype.itemsize
+        size = min(size, max(1, X.memory_limit // (4 * row_bytes)))
+        n_rows = size * max(1, min(_READ_BYTES, X.memory_limit // 16) // (size * row_bytes))
+        return (block for rows in X.blocks(n_rows) for block in row_blocks(rows, size))
+    return (X[rows] for rows in gen_batches(X.shape[0], size))
