@@ -3,7 +3,7 @@ PYTHON ?= python3
 # One BLAS thread a test worker: two workers with two threads each would get in each other's way.
 PYTEST = OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MPLBACKEND=Agg
 
-.PHONY: demo test test-min lint bench docs clean
+.PHONY: demo test test-min lint bench robustness docs clean
 
 .venv/%: pyproject.toml
 	test -d .venv || $(PYTHON) -m venv .venv
@@ -33,6 +33,9 @@ lint: .venv/dev
 
 bench: .venv/bench
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE .venv/bin/python -m benchmarks $(ARGS)
+
+robustness: .venv/test
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 .venv/bin/python -m robustness $(ARGS)
 
 # Warnings are errors, a link to nothing is a warning; SKDNN_INTERSPHINX=1 links to other projects too
 docs: .venv/docs

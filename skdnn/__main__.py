@@ -13,20 +13,13 @@ import h5py
 import numpy as np
 
 from skdnn.classifier import DeepBinaryClassifier
-from skdnn.container.container import open_container
-from skdnn.persistence.checkpoint import checkpoint_of
+from skdnn.container.container import HDF5_SIGNATURE, open_container
+from skdnn.persistence.checkpoint import ENDS, checkpoint_of
 from skdnn.persistence.saving import ModelFileError, model_of
 
 __all__ = ["main"]
 
-_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _LONGEST_LIST = 5
-_ENDS = {
-    "": "goes on",
-    "converged": "ended by its stopping rule",
-    "max_iter": "ended by max_iter",
-    "callback": "ended by a callback",
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _describe(path: str) -> Iterator[str]:
     with Path(path).open("rb") as file:
-        is_data = file.read(len(_HDF5_SIGNATURE)) == _HDF5_SIGNATURE
+        is_data = file.read(len(HDF5_SIGNATURE)) == HDF5_SIGNATURE
     if is_data:
         return _describe_data(path)
     contents = open_container(path)
@@ -104,7 +97,7 @@ def _describe_checkpoint(model: DeepBinaryClassifier) -> Iterator[str]:
     progress = model._progress
     losses, scores = progress.curves["loss"], progress.curves["validation_score"]
     last = f"; last loss {losses[-1]:.6g}" if losses else ""
-    yield f"training: epoch {len(losses)} of {model.max_iter}, {_ENDS[progress.ended]}{last}"
+    yield f"training: epoch {len(losses)} of {model.max_iter}, {ENDS[progress.ended]}{last}"
     if progress.best_iter:
         best = scores[progress.best_iter - 1]
         yield f"best epoch: {progress.best_iter}, validation score {best:.6g}"

@@ -34,7 +34,7 @@ from skdnn.numerics.vectors import all_finite
 from skdnn.parameters import CONSTRAINTS, check_dropout, check_hidden_layer_sizes, fit_context
 from skdnn.solvers import DivergenceError
 from skdnn.training.preparation import DATA, Preparation, check_data
-from skdnn.training.state import Rows
+from skdnn.training.state import Rows, Weights
 from skdnn.training.tasks import CallbackTasks, FitRun
 from skdnn.training.training import Outcome, Training
 
@@ -594,11 +594,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             return (before.get(name) or []) + curve
 
         if outcome.weights is not None:
-            self.coefs_, self.intercepts_ = outcome.weights
-        self.n_layers_ = len(self.coefs_) + 1
-        self.n_outputs_ = 1
-        self.out_activation_ = "logistic"
-        self.n_parameters_ = sum(a.size for a in (*self.coefs_, *self.intercepts_))
+            self._set_weights(outcome.weights)
         self.n_iter_ = len(monitor.loss_curve)
         self.t_ = before.get("t_", 0) + n_samples * self.n_iter_
         self.loss_curve_ = go_on("loss_curve_", monitor.loss_curve)
@@ -618,6 +614,14 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         elif monitor.best_parameters is not None:
             self.best_iter_ = earlier + monitor.best_iter
             self.best_validation_score_ = self.validation_scores_[self.best_iter_ - 1]
+
+    def _set_weights(self, weights: Weights) -> None:
+        """Set the parameters, and the attributes that follow from them."""
+        self.coefs_, self.intercepts_ = weights
+        self.n_layers_ = len(self.coefs_) + 1
+        self.n_outputs_ = 1
+        self.out_activation_ = "logistic"
+        self.n_parameters_ = sum(a.size for a in (*self.coefs_, *self.intercepts_))
 
     @contextmanager
     def _unchanged_on_error(self, *, diverged_is_unfitted: bool) -> Iterator[None]:

@@ -893,7 +893,7 @@ def test_process_that_is_killed_goes_on_in_another(tmp_path):
 def run_script(name, *arguments):
     pytest.importorskip("resource")
     return subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{name}", *arguments],
+        [sys.executable, "-m", f"robustness.{name}", *arguments],
         cwd=ROOT,
         env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
         capture_output=True,

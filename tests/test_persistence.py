@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skdnn import DeepBinaryClassifier
 from skdnn.__main__ import main
-from skdnn.container.container import read_container, sign, write_container
+from skdnn.container.container import open_container, sign, write_container
 from skdnn.container.exact_json import decode, encode
 from skdnn.persistence import ModelFileError, load_model, save_model
 from skdnn.training.state import TrainingState
@@ -512,7 +512,7 @@ def test_permissions_are_kept(saved):
 def run_script(name, *arguments):
     pytest.importorskip("resource")
     return subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{name}", *arguments],
+        [sys.executable, "-m", f"robustness.{name}", *arguments],
         cwd=ROOT,
         env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
         capture_output=True,
@@ -607,9 +607,10 @@ def test_a_checkpoint_comes_back(tmp_path):
     arrays = {"a/b": np.ones((2, 3)), "a/c": np.array(["x", "yz"]), "d": np.array([], np.int32)}
     attributes = {"epoch": 3, "a/why": ["x", None, 0.5], "d/unit": "s"}
     write_container(path, kind="checkpoint", attributes=attributes, arrays=arrays)
-    found = read_container(path, "checkpoint")
-    assert described(found[0]) == described(attributes)
-    assert described(found[1]) == described(arrays)
+    found = open_container(path)
+    assert found.kind == "checkpoint"
+    assert described(found.attributes) == described(attributes)
+    assert described(found.arrays) == described(arrays)
 
 
 def view_of_another_file():

@@ -27,10 +27,10 @@ from skdnn.container.reader import DTYPES, LONGEST_TEXT, PLAIN, HDF5Reader
 
 __all__ = [
     "FORMAT_VERSION",
+    "HDF5_SIGNATURE",
     "Contents",
     "ModelFileError",
     "open_container",
-    "read_container",
     "sign",
     "write_container",
 ]
@@ -47,7 +47,7 @@ _HEADER_BYTES = 512
 _HEADER = re.compile(
     rb"skdnn file, format (\d{1,9})\n(?:bytes (\d{1,18})\nsha256 ([0-9a-f]{64})\n)?"
 )
-_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 class ModelFileError(ValueError):
@@ -249,26 +249,18 @@ def _sync_folder(folder: Path) -> None:
 # ---------------------------------------------------------------------- reading
 
 
-def read_container(path: StrPath, kind: str) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Read a file of one kind: attributes and arrays, as `write_container` took them.
+def open_container(path: StrPath) -> Contents:
+    """Read a file of any kind: attributes and arrays, as `write_container` took them.
 
     Strings come back as wide as the longest, numbers in the byte order of the machine.
 
     Raises
     ------
     ModelFileError
-        When the file is not one of that kind, whole and in order.
+        When the file is not one of skdnn, whole and in order.
     OSError
         When the file cannot be opened.
     """
-    contents = open_container(path)
-    if contents.kind != kind:
-        raise ModelFileError(f"{os.fspath(path)}: holds a {contents.kind}, not a {kind}.")
-    return contents.attributes, contents.arrays
-
-
-def open_container(path: StrPath) -> Contents:
-    """Read a file of any kind; see `read_container`."""
     try:
         image = _read_file(path)
         # from the bytes that were verified: the file itself may have changed since
@@ -323,7 +315,7 @@ def _check_header(header: bytes) -> tuple[int, str]:
     """Return the number of bytes after the header, and their SHA-256."""
     found = _HEADER.match(header)
     if found is None:
-        if header.startswith(_HDF5_SIGNATURE):
+        if header.startswith(HDF5_SIGNATURE):
             raise ValueError("an HDF5 file, but not one of skdnn: it has no header of its own.")
         raise ValueError(f"not a file of skdnn: it begins with {header[:16]!r}.")
     if int(found[1]) > FORMAT_VERSION:

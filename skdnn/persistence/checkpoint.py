@@ -24,14 +24,20 @@ from skdnn.training.build import make_solver
 from skdnn.training.rowspace import ROW_SPACE_SOLVERS
 from skdnn.training.state import Progress
 
-__all__ = ["checkpoint_of", "pack_checkpoint"]
+__all__ = ["ENDS", "checkpoint_of", "pack_checkpoint"]
 
 Array = np.ndarray
 Attributes = dict[str, Any]
 Arrays = dict[str, Array]
 
 _CURVES = ("loss", "learning_rate", "validation_loss", "validation_score")
-_ENDS = ("", "converged", "max_iter", "callback")
+# What may be said of the end of training, and how a reader is told
+ENDS = {
+    "": "goes on",
+    "converged": "ended by its stopping rule",
+    "max_iter": "ended by max_iter",
+    "callback": "ended by a callback",
+}
 _DATA = ("X", "y", "sample_weight", "X_val", "y_val", "sample_weight_val")
 # of the model that a call with warm_start goes on from
 _BEFORE = "before"
@@ -98,8 +104,8 @@ def _unpack(
     hidden = check_hidden_layer_sizes(model.hidden_layer_sizes)
     check_dropout(model.dropout, len(hidden), model.solver)
     ended, best_iter, data = (attributes[name] for name in ("ended", "best_iter", "data"))
-    if ended not in _ENDS:
-        raise ValueError(f"attribute 'ended' is {ended!r}, and must be one of {_ENDS}.")
+    if ended not in ENDS:
+        raise ValueError(f"attribute 'ended' is {ended!r}, and must be one of {tuple(ENDS)}.")
     _check_data(data)
     curves = _unpack_curves(arrays)
     _check_curves(curves, model)

@@ -166,7 +166,7 @@ def unpack_model(
         raise ValueError(f"'layers/1/weights' has the shape {first.shape}; it needs an input.")
     model.n_features_in_ = first.shape[0]
     layer_sizes = (model.n_features_in_, *hidden, 1)
-    model.coefs_, model.intercepts_ = unpack_weights(arrays, "layers", layer_sizes)
+    model._set_weights(unpack_weights(arrays, "layers", layer_sizes))
     model.classes_ = _unpack_classes(arrays["classes"], attributes["classes/dtype"])
     if "feature_names" in arrays:
         names = arrays["feature_names"]
@@ -176,10 +176,6 @@ def unpack_model(
                 f"{model.n_features_in_} strings."
             )
         model.feature_names_in_ = names.astype(object)
-    model.n_layers_ = len(model.coefs_) + 1
-    model.n_outputs_ = 1
-    model.out_activation_ = "logistic"
-    model.n_parameters_ = sum(array.size for array in (*model.coefs_, *model.intercepts_))
     _unpack_curves(model, arrays)
     _unpack_fitted(model, attributes["fitted"])
     if "training_state/rule" in attributes:

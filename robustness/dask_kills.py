@@ -4,7 +4,7 @@ Each round starts a cluster of three worker processes, trains on it, and kills o
 random moment, from the loading of the data to the last epoch. The parameters are compared with
 those of a local fit.
 
-    python -m benchmarks.dask_kills --kills 20
+    python -m robustness.dask_kills --kills 20
 """
 
 from __future__ import annotations

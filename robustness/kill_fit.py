@@ -4,7 +4,7 @@ A child process trains, writes a checkpoint after every epoch, and is killed. Th
 one that loads. Children go on until one ends by itself; what it leaves is compared, bit by bit,
 with the model of a run that nobody disturbed. Then the next setting's turn comes.
 
-    python -m benchmarks.kill_fit --kills 100
+    python -m robustness.kill_fit --kills 100
 """
 
 from __future__ import annotations

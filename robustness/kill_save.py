@@ -3,7 +3,7 @@
 A child process saves two models in turn to one path, without end. It is killed, the file is
 loaded and compared, byte by byte, with what each of the models is saved as.
 
-    python -m benchmarks.kill_save --kills 100
+    python -m robustness.kill_save --kills 100
 """
 
 from __future__ import annotations

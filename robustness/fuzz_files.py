@@ -7,7 +7,7 @@ Byte mutants keep the digest that they had; structural mutants are signed anew, 
 Memory is limited, each file has a few seconds, and the file outside that links lead to is a pipe
 without a writer: whoever opens it to read waits until the time is over.
 
-    python -m benchmarks.fuzz_files --mutations 5000
+    python -m robustness.fuzz_files --mutations 5000
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from benchmarks import forgeries
+from robustness import forgeries
 from skdnn import Checkpoint, DeepBinaryClassifier, load_checkpoint
 from skdnn.container.container import sign, write_container
 from skdnn.persistence import ModelFileError, load_model, save_model
