@@ -18,7 +18,14 @@ from skdnn.network.activations import ACTIVATIONS
 from skdnn.network.initializers import INITIALIZERS
 from skdnn.solvers import SCHEDULES
 
-__all__ = ["CONSTRAINTS", "SOLVERS", "check_dropout", "check_hidden_layer_sizes", "fit_context"]
+__all__ = [
+    "CONSTRAINTS",
+    "ENCODER_CONSTRAINTS",
+    "SOLVERS",
+    "check_dropout",
+    "check_hidden_layer_sizes",
+    "fit_context",
+]
 
 SOLVERS = ("adam", "adamw", "sgd", "gd", "lbfgs")
 
@@ -61,6 +68,16 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "dropout": [_SHARE, "array-like"],
     "max_grad_norm": [_POSITIVE, None],
     "warmup": [_NOT_NEGATIVE],
+}
+
+ENCODER_CONSTRAINTS: dict[str, list[Any]] = {
+    "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
+    "n_bins": [Interval(Integral, 0, None, closed="left")],
+    "max_levels": [_POSITIVE_INTEGER],
+    "min_frequency": [_POSITIVE_INTEGER],
+    "target_encoding": ["boolean"],
+    "missing_indicator": ["boolean"],
+    "random_state": ["random_state"],
 }
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])

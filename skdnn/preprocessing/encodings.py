@@ -1,0 +1,275 @@
+"""What is learned of one column, and what is prepared of its values.
+
+A column of numbers is prepared as one float column, a category as its codes and perhaps as
+log-odds. What becomes of them is said in outputs, which `layout` computes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from scipy.special import logit
+from sklearn.model_selection import StratifiedKFold
+from sklearn.preprocessing import OrdinalEncoder, TargetEncoder
+
+from skdnn.preprocessing.columns import as_text, is_gap
+from skdnn.preprocessing.layout import Output
+
+__all__ = ["Category", "Number", "learn_category", "learn_number"]
+
+Array = np.ndarray
+
+# Rows of the mean that a level's rows are mixed with. scikit-learn's "auto" takes the label of a
+# level's single row for its mean.
+_TARGET_SMOOTHING = 10.0
+_TARGET_FOLDS = 5
+
+# Numbers are as large as this at most, so that no difference overflows
+_LARGEST = 1e300
+
+# Interquartile ranges from the median beyond which all is the same
+_FARTHEST = 1e6
+
+
+@dataclass
+class Number:
+    """A column of numbers: ``(x - center) * scale`` is prepared of it.
+
+    Parameters
+    ----------
+    center, scale : float
+        Of its numbers.
+    edges : ndarray of shape (n_edges,)
+        Of its bins, in the unit of the column; less than three: no bins.
+    is_constant : bool
+        Whether it has one value, so that only its gaps tell anything.
+    has_gaps : bool
+        Whether it had any in fit.
+    """
+
+    center: float
+    scale: float
+    edges: Array
+    is_constant: bool = False
+    has_gaps: bool = False
+
+    n_prepared = 1
+
+    def prepare(self, numbers: Array) -> list[Array]:
+        """Return the numbers centred and scaled; NaN stays."""
+        with np.errstate(all="ignore"):
+            scaled = (numbers.astype(np.float64) - self.center) * self.scale
+        return [np.clip(scaled, -_FARTHEST, _FARTHEST)]
+
+    def outputs(self, name: str, place: int, with_gaps: bool) -> Iterator[Output]:
+        """Say what becomes of prepared column ``place``."""
+        if not self.is_constant:
+            yield Output("number", place, name)
+        edges = np.unique(self.prepare(self.edges)[0].astype(np.float32))
+        if edges.size > 2:
+            for k, (low, high) in enumerate(pairwise(edges.tolist())):
+                yield Output("bin", place, f"{name}_bin{k}", low, high - low)
+        if self.is_constant or (with_gaps and self.has_gaps):
+            yield Output("gap", place, f"{name}_missing")
+
+
+@dataclass
+class Category:
+    """A column of categories, as codes, and perhaps as log-odds of the positive class.
+
+    Parameters
+    ----------
+    levels : ndarray of shape (n_levels,)
+        Sorted, float64 or objects that are text.
+    codes : ndarray of shape (n_levels,)
+        The output that stands for each.
+    group : int
+        The output of rare levels, and of such as were never seen; -1: there is none.
+    log_odds : ndarray of shape (n_levels + 1,) or None
+        Of the positive class in each level, and among gaps, above those of all rows.
+    """
+
+    levels: Array
+    codes: Array
+    group: int = -1
+    log_odds: Array | None = None
+    _ordinal: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def n_prepared(self) -> int:
+        """Number of columns that are prepared of it."""
+        return 1 + (self.log_odds is not None)
+
+    def find(self, categories: Array) -> Array:
+        """Return the place of each among the levels, -1 where it is none, NaN for gaps."""
+        if self._ordinal is None:
+            self._ordinal = OrdinalEncoder(
+                categories=[self.levels], handle_unknown="use_encoded_value", unknown_value=-1
+            ).fit(self.levels[:1, np.newaxis])
+        missing = is_gap(categories)
+        places = np.full(len(categories), np.nan)
+        present = _as_levels(categories[~missing], self.levels.dtype)
+        if present.size:
+            places[~missing] = self._ordinal.transform(present[:, np.newaxis])[:, 0]
+        return places
+
+    def prepare(self, categories: Array) -> list[Array]:
+        """Return codes with NaN for gaps, and log-odds if there are any."""
+        places = self.find(categories)
+        missing = np.isnan(places)
+        index = np.where(missing, -1, places).astype(np.intp)
+        codes = np.where(index < 0, self.group, self.codes[index]).astype(np.float64)
+        codes[missing] = np.nan
+        if self.log_odds is None:
+            return [codes]
+        index[missing] = len(self.levels)
+        return [codes, np.where(index < 0, 0, self.log_odds[index])]
+
+    def outputs(self, name: str, place: int, with_gaps: bool) -> Iterator[Output]:
+        """Say what becomes of prepared column ``place`` and the next."""
+        if self.log_odds is not None:
+            yield Output("number", place + 1, f"{name}_log_odds")
+        if self.group == 0:  # all levels are rare
+            return
+        for level, code in zip(self.levels.tolist(), self.codes.tolist(), strict=True):
+            if code != self.group:
+                yield Output("level", place, f"{name}_{_title(level)}", code)
+        if self.group > 0:
+            yield Output("level", place, f"{name}_infrequent", self.group)
+
+
+def _title(level: float | str) -> str:
+    if isinstance(level, float) and level.is_integer():
+        return str(int(level))
+    return str(level)
+
+
+def _as_levels(present: Array, dtype: np.dtype) -> Array:
+    """Return values in the type of a column's levels; text that is no number as infinity."""
+    if dtype.kind == present.dtype.kind:
+        return present
+    if dtype.kind == "O":
+        return np.array([as_text(value) for value in present.tolist()], object)
+    numbers = np.full(len(present), np.inf)
+    for k, value in enumerate(present.tolist()):
+        try:
+            numbers[k] = float(value)
+        except ValueError:
+            continue
+    return numbers
+
+
+def learn_number(numbers: Array, n_bins: int) -> Number | str:
+    """Return how to prepare a column of numbers, or why there is nothing to.
+
+    One sort gives median, quartiles and edges: those of scikit-learn's RobustScaler and
+    KBinsDiscretizer, each of which would sort again, in a copy of the table, and refuses infinity.
+
+    Parameters
+    ----------
+    numbers : ndarray of shape (n_samples,)
+        With NaN for gaps.
+    n_bins : int
+        Bins at most.
+    """
+    ordered = np.sort(numbers.astype(np.float64))
+    ordered = ordered[: np.count_nonzero(~np.isnan(ordered))]  # NaN come last
+    if ordered.size == 0:
+        return "empty"
+    has_gaps = ordered.size < numbers.size
+    if ordered[0] == ordered[-1]:
+        center = float(np.nan_to_num(ordered[0]))
+        return Number(center, 1.0, ordered[:0], True, True) if has_gaps else "constant"
+    _pull_in(ordered)
+    low, center, high = np.quantile(ordered, (0.25, 0.5, 0.75)).tolist()
+    # RealMLP's rule where half of the numbers are the same
+    width = high - low if high > low else float(ordered[-1] - ordered[0]) / 2
+    scale = 1 / max(width, 1 / _LARGEST)
+    edges = _bin_edges(ordered, n_bins) if n_bins else ordered[:0]
+    return Number(center, scale, edges, has_gaps=has_gaps)
+
+
+def _pull_in(ordered: Array) -> None:
+    """Put infinite numbers a range beyond the finite ones, in place."""
+    np.clip(ordered, -_LARGEST, _LARGEST, out=ordered, where=np.isfinite(ordered))
+    finite = ordered[np.isfinite(ordered)]
+    if finite.size == ordered.size:
+        return
+    low, high = (finite[0], finite[-1]) if finite.size else (0.0, 0.0)
+    beyond = (high - low) or 1.0
+    np.clip(ordered, low - beyond, high + beyond, out=ordered)
+
+
+def _bin_edges(ordered: Array, n_bins: int) -> Array:
+    """Return the edges of quantile bins; each number its own edge where there are few."""
+    is_new = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+    if np.count_nonzero(is_new) <= n_bins + 1:
+        return ordered[is_new]
+    return np.unique(np.quantile(ordered, np.linspace(0, 1, n_bins + 1)))
+
+
+def learn_category(categories: Array, max_levels: int, min_frequency: int) -> Category | str:
+    """Return how to prepare a column of categories, or why there is nothing to.
+
+    Parameters
+    ----------
+    categories : ndarray of shape (n_samples,)
+        float64, or objects that are text.
+    max_levels, min_frequency : int
+        As of `TableEncoder`.
+    """
+    missing = is_gap(categories)
+    counts = Counter(categories[~missing].tolist())
+    if not counts:
+        return "empty"
+    if len(counts) == 1 and not missing.any():
+        return "constant"
+    levels = np.array(sorted(counts), categories.dtype)
+    category = Category(levels, np.arange(len(levels)))
+    if len(levels) <= max_levels:
+        return category
+    n_rows = np.array([counts[level] for level in levels.tolist()])
+    order = np.argsort(-n_rows, kind="stable")[:max_levels]
+    kept = np.sort(order[n_rows[order] >= min_frequency])
+    category.group = len(kept)
+    category.codes = np.full(len(levels), len(kept))
+    category.codes[kept] = np.arange(len(kept))
+    return category
+
+
+def encode_by_target(
+    category: Category, categories: Array, y: Any, random_state: Any
+) -> Array | None:
+    """Set the log-odds of a column's levels; return those of its rows, each from other rows.
+
+    None, and nothing is set, where a class has less than two rows.
+
+    Parameters
+    ----------
+    category : Category
+        Of the column.
+    categories : ndarray of shape (n_samples,)
+        The column.
+    y : array-like of shape (n_samples,)
+        Labels of two classes.
+    random_state : int, RandomState instance or None
+        Generator of the folds.
+    """
+    _, counts = np.unique(np.asarray(y), return_counts=True)
+    n_folds = min(_TARGET_FOLDS, int(counts.min()))
+    if n_folds < 2:
+        return None
+    folds = StratifiedKFold(n_folds, shuffle=True, random_state=random_state)
+    encoder = TargetEncoder(target_type="binary", smooth=_TARGET_SMOOTHING, cv=folds)
+    crossed = encoder.fit_transform(category.find(categories)[:, np.newaxis], y)[:, 0]
+    prior = logit(encoder.target_mean_)
+    known = encoder.categories_[0]
+    place = np.where(np.isnan(known), len(category.levels), known).astype(np.intp)
+    category.log_odds = np.zeros(len(category.levels) + 1)
+    category.log_odds[place] = logit(encoder.encodings_[0]) - prior
+    return logit(crossed) - prior

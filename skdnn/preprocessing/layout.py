@@ -1,0 +1,105 @@
+"""From prepared columns to the encoded matrix: the arithmetic of every output, rows in blocks.
+
+Prepared columns are float32: numbers centred and scaled, categories as codes, NaN for gaps. An
+encoded row depends on its prepared row alone, so that rows can be encoded when they are needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ["Layout", "Output"]
+
+Array = np.ndarray
+
+# Where the smooth clipping levels off
+_CLIP = 3.0
+
+# Entries of a block of encoded rows
+_BLOCK_SIZE = 2**18
+
+# In this order outputs stand
+_KINDS = ("number", "bin", "level", "gap")
+
+
+class Output(NamedTuple):
+    """One column of the encoded matrix."""
+
+    kind: str  # number, bin, level or gap
+    source: int  # prepared column
+    name: str
+    at: float = 0.0  # lower edge of a bin, code of a level
+    width: float = 1.0  # of a bin
+
+
+class Layout:
+    """Which output comes from which prepared column, and how.
+
+    Parameters
+    ----------
+    outputs : iterable of Output
+        In the order of the table's columns.
+
+    Attributes
+    ----------
+    outputs : list of Output
+        As they stand in the encoded matrix: all numbers, their bins, levels of categories, gaps.
+    """
+
+    def __init__(self, outputs: Iterable[Output]) -> None:
+        self.outputs = sorted(outputs, key=lambda output: _KINDS.index(output.kind))
+        kinds = [output.kind for output in self.outputs]
+        self._edges = [0]
+        self._sources: list[Array] = []
+        for kind in _KINDS:
+            first, last = self._edges[-1], self._edges[-1] + kinds.count(kind)
+            sources = [output.source for output in self.outputs[first:last]]
+            self._sources.append(np.array(sources, np.intp))
+            self._edges.append(last)
+        at = np.array([output.at for output in self.outputs], np.float32)
+        self._lower = at[self._edges[1] : self._edges[2]]
+        self._codes = at[self._edges[2] : self._edges[3]]
+        width = np.array([output.width for output in self.outputs], np.float32)
+        self._width = width[self._edges[1] : self._edges[2]]
+
+    def encode(self, prepared: Array, out: Array | None = None) -> Array:
+        """Return the encoded rows.
+
+        Parameters
+        ----------
+        prepared : ndarray of shape (n_rows, n_prepared)
+            float32.
+        out : ndarray of shape (n_rows, n_outputs), default=None
+            float32; receives them.
+
+        Returns
+        -------
+        encoded : ndarray of shape (n_rows, n_outputs)
+            float32.
+        """
+        n_rows = len(prepared)
+        if out is None:
+            out = np.empty((n_rows, len(self.outputs)), np.float32)
+        step = max(1, _BLOCK_SIZE // max(1, len(self.outputs)))
+        for first in range(0, n_rows, step):
+            self._encode_block(prepared[first : first + step], out[first : first + step])
+        return out
+
+    def _encode_block(self, prepared: Array, out: Array) -> None:
+        of_numbers, of_bins, of_levels, of_gaps = self._sources
+        numbers, bins, levels, gaps = (
+            out[:, first:last]
+            for first, last in zip(self._edges[:-1], self._edges[1:], strict=True)
+        )
+        gaps[...] = np.isnan(prepared[:, of_gaps])
+        levels[...] = prepared[:, of_levels] == self._codes
+        filled = np.where(np.isnan(prepared), np.float32(0), prepared)  # the median is 0
+        np.subtract(filled[:, of_bins], self._lower, out=bins)
+        with np.errstate(over="ignore"):
+            bins /= self._width
+        np.clip(bins, 0, 1, out=bins)
+        np.divide(filled, np.sqrt(1 + np.square(filled / _CLIP)), out=filled)
+        numbers[...] = filled[:, of_numbers]

@@ -1,0 +1,366 @@
+"""`TableEncoder`: a table as it is, encoded for a network."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.preprocessing import MaxAbsScaler
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import (
+    _check_feature_names_in,
+    check_consistent_length,
+    check_is_fitted,
+    validate_data,
+)
+
+from skdnn.parameters import ENCODER_CONSTRAINTS, fit_context
+from skdnn.preprocessing.columns import Table, categories_of, check_columns, numbers_of
+from skdnn.preprocessing.encodings import (
+    Category,
+    Number,
+    encode_by_target,
+    learn_category,
+    learn_number,
+)
+from skdnn.preprocessing.layout import Layout, Output
+
+__all__ = ["TableEncoder"]
+
+Array = np.ndarray
+
+
+class TableEncoder(TransformerMixin, BaseEstimator):
+    """Encode a table as it is, with numbers, categories, text labels and gaps, for a network.
+
+    - **Numbers**, booleans and dates (as seconds since 1970): centred by the median, scaled by the
+      interquartile range and clipped smoothly to (-3, 3) [1]_, and beside it a piecewise-linear
+      encoding by bins of quantiles [2]_: in the bins below a number 1, in its own the share that it
+      lies above the lower edge, in those above 0. Infinite numbers count as beyond all finite ones.
+    - **Categories** and text: one output a level, 1 where the row has it. A level never seen is 0
+      everywhere. Of a column with more than ``max_levels`` levels, those of fewer than
+      ``min_frequency`` rows and all but the ``max_levels`` most frequent share one output,
+      'infrequent', together with levels never seen; and the log-odds of the positive class among
+      the rows of a level, of scikit-learn's cross-fitted :class:`~sklearn.preprocessing.
+      TargetEncoder`, stand beside.
+    - **Gaps** (NaN, None, NaT, pandas.NA, null): the median among numbers, 0 in every level among
+      categories.
+    - Columns that are constant, or empty, or that would be encoded as an earlier one, are dropped.
+
+    Sparse X stays sparse: each column is divided by its largest absolute value, nothing else.
+
+    Parameters
+    ----------
+    categorical_features : {"from_dtype"} or array-like of str, int or bool, default="from_dtype"
+        Which columns are categories: names, indices or a mask. "from_dtype": those of a
+        categorical dtype. Columns of text are in any case.
+    n_bins : int, default=8
+        Bins of each number. 0: no piecewise-linear encoding.
+    max_levels : int, default=64
+        Levels of a category that have an output each.
+    min_frequency : int, default=10
+        Rows that a level needs for an output of its own where a column has more levels than that.
+    target_encoding : bool, default=True
+        Whether the log-odds stand beside the levels where there are more; they need y. Without y,
+        or without this, the encoding looks at no labels.
+    missing_indicator : bool, default=False
+        Whether an output tells where a number is missing. (It does in any case where a number's
+        column has one value, and gaps.)
+    random_state : int, RandomState instance or None, default=None
+        Generator of the folds of the target encoding.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Number of columns seen during fit.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Their names, if they have names that are all strings.
+    categorical_features_ : ndarray of shape (`n_features_in_`,) of bool
+        Which columns are categories; all False for sparse X.
+    dropped_features_ : dict of {str: str}
+        Why a column has no output, by its name.
+    uses_target_ : bool
+        Whether labels have a say in the encoding.
+
+    See Also
+    --------
+    skdnn.DeepEnsembleClassifier : Encodes what it is given in this way.
+    sklearn.compose.ColumnTransformer : Encodings of your own choice for each column.
+
+    Notes
+    -----
+    The output is float32. `fit_transform` differs from `transform` of the same rows where
+    ``uses_target_`` is True: there a row's log-odds come from other rows.
+
+    References
+    ----------
+    .. [1] Holzmüller, Grinsztajn, Steinwart (2024). Better by default: strong pre-tuned MLPs and
+       boosted trees on tabular data. NeurIPS. arXiv:2407.04491.
+    .. [2] Gorishniy, Rubachev, Babenko (2022). On embeddings for numerical features in tabular
+       deep learning. NeurIPS. arXiv:2203.05556.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skdnn.preprocessing import TableEncoder
+    >>> X = pd.DataFrame({"age": [22, 38, None, 35], "port": ["S", "C", "S", None]})
+    >>> TableEncoder(n_bins=2).set_output(transform="pandas").fit_transform(X)
+           age  age_bin0  age_bin1  port_C  port_S
+    0 -1.428849       0.0       0.0     0.0     1.0
+    1  0.372104       1.0       1.0     1.0     0.0
+    2  0.000000       1.0       0.0     0.0     1.0
+    3  0.000000       1.0       0.0     0.0     0.0
+    """
+
+    _parameter_constraints = ENCODER_CONSTRAINTS
+
+    def __init__(
+        self,
+        categorical_features: Any = "from_dtype",
+        *,
+        n_bins: int = 8,
+        max_levels: int = 64,
+        min_frequency: int = 10,
+        target_encoding: bool = True,
+        missing_indicator: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.categorical_features = categorical_features
+        self.n_bins = n_bins
+        self.max_levels = max_levels
+        self.min_frequency = min_frequency
+        self.target_encoding = target_encoding
+        self.missing_indicator = missing_indicator
+        self.random_state = random_state
+
+    # ------------------------------------------------------------------ fit
+
+    @fit_context
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
+        """Learn the encoding.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
+            The table.
+        y : array-like of shape (n_samples,), default=None
+            Labels of two classes, for the target encoding.
+
+        Returns
+        -------
+        self : TableEncoder
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a table, a column or a parameter that cannot be used; the message names it.
+        """
+        self._learn(X, y)
+        return self
+
+    @fit_context
+    def fit_transform(self, X: ArrayLike, y: ArrayLike | None = None) -> Any:
+        """Learn the encoding and return it; log-odds of a row then come from other rows.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
+            The table.
+        y : array-like of shape (n_samples,), default=None
+            Labels of two classes, for the target encoding.
+
+        Returns
+        -------
+        encoded : {ndarray, sparse matrix} of shape (n_samples, n_features_out)
+            float32.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `fit`.
+        """
+        return self._encode(self._learn(X, y))
+
+    def _learn(self, X: Any, y: Any) -> Any:
+        """Learn the encoding; return what is prepared of X."""
+        self.dropped_features_: dict[str, str] = {}
+        self.uses_target_ = False
+        self._columns: list[tuple[int, Number | Category]] = []
+        self._scaler: MaxAbsScaler | None = None
+        if scipy.sparse.issparse(X):
+            X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32))
+            self.categorical_features_ = np.zeros(X.shape[1], bool)
+            self._scaler = MaxAbsScaler().fit(X)
+            return self._scaler.transform(X)
+        table = Table(X, self, reset=True)
+        if y is not None:
+            check_consistent_length(X, y)
+        self.categorical_features_ = self._find_categories(table)
+        n_high = np.count_nonzero(self.categorical_features_)
+        prepared = np.empty((table.n_rows, table.n_columns + n_high), np.float32)
+        seen: dict[bytes, str] = {}
+        n_prepared = 0
+        for j, name in enumerate(table.names):
+            learned = self._learn_column(table, j, y)
+            if isinstance(learned, str):
+                self.dropped_features_[name] = learned
+                continue
+            column, parts = learned
+            place = prepared[:, n_prepared : n_prepared + len(parts)]
+            _fill(place, parts)
+            key = hashlib.sha256(place.tobytes()).digest()
+            key += type(column).__name__.encode()
+            if key in seen:
+                self.dropped_features_[name] = f"a copy of {seen[key]!r}"
+                continue
+            seen[key] = name
+            n_prepared += len(parts)
+            self._columns.append((j, column))
+        if not self._columns:
+            reasons = [f"{name!r} is {why}" for name, why in self.dropped_features_.items()]
+            raise ValueError(
+                f"No column of X can be encoded (n_samples = {table.n_rows}): "
+                f"{', '.join(reasons):.500}."
+            )
+        self.uses_target_ = any(
+            isinstance(column, Category) and column.log_odds is not None
+            for _, column in self._columns
+        )
+        self._lay_out(table.names)
+        return prepared[:, :n_prepared]
+
+    def _find_categories(self, table: Table) -> Array:
+        """Return which columns are categories."""
+        given = self.categorical_features
+        if given is None or (isinstance(given, str) and given == "from_dtype"):
+            mask = np.zeros(table.n_columns, bool)
+        else:
+            mask = check_columns(given, table.names, hasattr(self, "feature_names_in_")).copy()
+        for j in np.flatnonzero(~mask).tolist():
+            mask[j] = table.kind(j) == "category"
+        return mask
+
+    def _learn_column(
+        self, table: Table, j: int, y: Any
+    ) -> tuple[Number | Category, list[Array]] | str:
+        """Return a column's encoding and what is prepared of it; or why there is none."""
+        values, name = table.values(j), table.names[j]
+        if not self.categorical_features_[j]:
+            numbers = numbers_of(values, name)
+            number = learn_number(numbers, self.n_bins)
+            return number if isinstance(number, str) else (number, number.prepare(numbers))
+        categories = categories_of(values)
+        category = learn_category(categories, self.max_levels, self.min_frequency)
+        if isinstance(category, str):
+            return category
+        if category.group >= 0 and self.target_encoding and y is not None:
+            if type_of_target(y) != "binary":
+                raise ValueError(
+                    f"Column {name!r} has {len(category.levels)} levels, more than max_levels="
+                    f"{self.max_levels}: to encode them by the target, y must have two classes. "
+                    "Set target_encoding=False, or raise max_levels."
+                )
+            crossed = encode_by_target(category, categories, y, self.random_state)
+            if crossed is not None:
+                return category, [category.prepare(categories)[0], crossed]
+        if category.group == 0:
+            return f"categories of which none has {self.min_frequency} rows"
+        return category, category.prepare(categories)
+
+    def _lay_out(self, names: list[str]) -> None:
+        """Say which output comes from which prepared column."""
+        outputs: list[Output] = []
+        n_prepared = 0
+        for j, column in self._columns:
+            outputs += column.outputs(names[j], n_prepared, self.missing_indicator)
+            n_prepared += column.n_prepared
+        self._n_prepared = n_prepared
+        self._layout = Layout(outputs)
+
+    # ------------------------------------------------------------------ transform
+
+    def transform(self, X: ArrayLike) -> Any:
+        """Return the encoded table.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
+            The table.
+
+        Returns
+        -------
+        encoded : {ndarray, sparse matrix} of shape (n_samples, n_features_out)
+            float32; sparse if X is.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a table or a column that cannot be used; the message names it.
+        """
+        return self._encode(self._prepare(X))
+
+    def _prepare(self, X: Any) -> Any:
+        """Return the prepared columns of a table: float32, (n_samples, n_prepared)."""
+        check_is_fitted(self)
+        if self._scaler is not None:
+            kinds = (np.float64, np.float32)
+            X = validate_data(self, X, reset=False, accept_sparse="csr", dtype=kinds)
+            return self._scaler.transform(X)
+        if scipy.sparse.issparse(X):
+            raise TypeError("X is sparse, but was dense in fit: give X.toarray().")
+        table = Table(X, self, reset=False)
+        prepared = np.empty((table.n_rows, self._n_prepared), np.float32)
+        first = 0
+        for j, column in self._columns:
+            values = table.values(j)
+            numeric = isinstance(column, Number)
+            data = numbers_of(values, table.names[j]) if numeric else categories_of(values)
+            last = first + column.n_prepared
+            _fill(prepared[:, first:last], column.prepare(data))
+            first = last
+        return prepared
+
+    def _encode(self, prepared: Any) -> Any:
+        """Return encoded rows of prepared ones."""
+        if self._scaler is not None:
+            return prepared.astype(np.float32)
+        return self._layout.encode(prepared)
+
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> Array:
+        """Return the names of the outputs.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Names of the columns, which must be those of fit.
+
+        Returns
+        -------
+        names : ndarray of str objects
+            ``age`` for a number, ``age_bin0`` for its first bin, ``port_S`` for a level,
+            ``port_infrequent``, ``port_log_odds``, and ``age_missing`` for gaps.
+        """
+        check_is_fitted(self)
+        names = _check_feature_names_in(self, input_features)
+        if self._scaler is not None:
+            return names
+        return np.array([output.name for output in self._layout.outputs], object)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.string = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+def _fill(place: Array, parts: list[Array]) -> None:
+    """Write prepared columns side by side."""
+    for k, part in enumerate(parts):
+        place[:, k] = part

@@ -1,0 +1,363 @@
+"""TableEncoder on tables of every kind, against scikit-learn's own parts where they exist."""
+
+import datetime
+import pickle
+import tracemalloc
+from decimal import Decimal
+
+import joblib
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import scipy.sparse
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, RobustScaler, TargetEncoder
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skdnn.preprocessing import TableEncoder
+
+
+@parametrize_with_checks([TableEncoder(), TableEncoder(n_bins=0, missing_indicator=True)])
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture
+def rng():
+    return np.random.RandomState(0)
+
+
+@pytest.fixture
+def table(rng):
+    """Return 300 rows of every kind of column, some with gaps."""
+    frame = pd.DataFrame(
+        {
+            "real": rng.standard_normal(300),
+            "count": rng.randint(0, 5, 300),
+            "flag": rng.rand(300) > 0.5,
+            "text": rng.choice(["x", "y", "z"], 300),
+            "day": pd.date_range("2020-01-01", periods=300),
+            "level": pd.Categorical(rng.choice(["low", "high"], 300)),
+            "code": pd.Categorical(rng.choice([1, 2, 3], 300)),
+        }
+    )
+    frame.loc[3, "real"] = np.nan
+    frame.loc[4, "text"] = None
+    return frame
+
+
+def encode(X, **parameters):
+    """Return encoded columns by name."""
+    encoder = TableEncoder(**parameters)
+    encoded = encoder.fit_transform(X)
+    return dict(zip(encoder.get_feature_names_out(), encoded.T, strict=True))
+
+
+# ---------------------------------------------------------------------- numbers
+
+
+def clip_smoothly(z):
+    return z / np.sqrt(1 + (z / 3) ** 2)
+
+
+def test_numbers_are_scaled_as_by_the_robust_scaler(rng):
+    x = rng.standard_normal((200, 1))
+    expected = clip_smoothly(RobustScaler().fit_transform(x))
+    np.testing.assert_allclose(encode(x, n_bins=0)["x0"], expected[:, 0], rtol=1e-6, atol=1e-6)
+
+
+def test_bins_are_those_of_the_quantile_discretizer(rng):
+    x = rng.standard_normal((200, 1))
+    bins = KBinsDiscretizer(4, encode="ordinal", quantile_method="linear", subsample=None).fit(x)
+    encoded = TableEncoder(n_bins=4).fit_transform(x)[:, 1:]
+    # the sum of the shares is the number of the bin, and the share of it
+    np.testing.assert_array_equal(
+        np.minimum(np.floor(encoded.sum(axis=1) + 1e-6), 3), bins.transform(x)[:, 0]
+    )
+
+
+def test_bins_interpolate_between_their_edges():
+    x = np.arange(9.0)[:, np.newaxis]
+    encoder = TableEncoder(n_bins=2).fit(x)
+    np.testing.assert_allclose(
+        encoder.transform([[1.0], [4.0], [7.0], [99.0], [-99.0]])[:, 1:],
+        [[0.25, 0], [1, 0], [1, 0.75], [1, 1], [0, 0]],
+        atol=1e-6,
+    )
+
+
+def test_few_values_are_edges_each():
+    encoded = encode(np.array([[0.0], [1.0], [10.0], [0.0]]), n_bins=8)
+    assert encoded["x0_bin0"].tolist() == [0, 1, 1, 0]
+    assert encoded["x0_bin1"].tolist() == [0, 0, 1, 0]
+    assert "x0_bin2" not in encoded
+
+
+def test_gap_is_the_median():
+    encoded = encode(np.array([[1.0], [2.0], [9.0], [np.nan]]))
+    assert encoded["x0"][3] == encoded["x0"][1] == 0
+
+
+def test_infinity_is_beyond_every_number():
+    encoder = TableEncoder().fit(np.array([[1.0], [2.0], [9.0], [np.inf], [-np.inf]]))
+    finite, infinite = encoder.transform([[9.0], [np.inf]])
+    assert infinite[0] > finite[0]
+    np.testing.assert_allclose(encoder.transform([[np.inf], [-np.inf]])[:, 0], [3, -3])
+
+
+def test_dates_are_a_number_that_grows(table):
+    encoded = encode(table[["day"]])
+    assert (np.diff(encoded["day"]) > 0).all()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [datetime.date(2020, 1, 1), None, datetime.date(2020, 3, 1), datetime.date(2021, 1, 1)],
+        [Decimal("1.5"), None, Decimal(2), Decimal(3)],
+        [True, None, False, np.True_],
+        [1, None, 2.5, np.int8(3)],
+        [datetime.timedelta(1), None, datetime.timedelta(2), datetime.timedelta(5)],
+        pd.to_datetime(["2020-01-01", None, "2020-03-01", "2021-01-01"]).tz_localize("Europe/Rome"),
+    ],
+    ids=["date", "Decimal", "bool", "mixed numbers", "timedelta", "time zone"],
+)
+def test_objects_that_are_numbers_are_numbers(values):
+    frame = pd.DataFrame({"x": pd.Series(values, dtype=None if hasattr(values, "tz") else object)})
+    encoded = encode(frame, missing_indicator=True)
+    assert encoded["x_missing"].tolist() == [0, 1, 0, 0]
+    assert encoded["x"][1] == 0
+
+
+@given(
+    arrays(np.float64, st.tuples(st.integers(2, 30), st.just(1))),
+    st.integers(0, 10),
+)
+def test_any_numbers_encode_to_finite_ones(x, n_bins):
+    # a second column, since there may be nothing to tell of the first
+    X = np.hstack([x, np.arange(len(x))[:, np.newaxis]])
+    encoded = TableEncoder(n_bins=n_bins).fit_transform(X)
+    assert np.isfinite(encoded).all()
+    assert np.abs(encoded).max() <= 3
+
+
+# ---------------------------------------------------------------------- categories
+
+
+def test_levels_are_one_hot(rng):
+    X = pd.DataFrame({"text": rng.choice(["x", "y", "z"], 50)})
+    expected = OneHotEncoder(sparse_output=False).fit_transform(X)
+    np.testing.assert_array_equal(TableEncoder().fit_transform(X), expected)
+
+
+def test_level_never_seen_is_none_of_the_levels(table):
+    encoder = TableEncoder().fit(table)
+    new = table.assign(text="never")
+    encoded = dict(zip(encoder.get_feature_names_out(), encoder.transform(new).T, strict=True))
+    assert not np.any([encoded[f"text_{level}"] for level in "xyz"])
+
+
+def test_level_never_seen_joins_the_rare_ones(rng):
+    X = pd.DataFrame({"text": [*"aaaabbbb", "c", "d"]})
+    encoder = TableEncoder(max_levels=2, min_frequency=3).fit(X)
+    assert encoder.get_feature_names_out().tolist() == ["text_a", "text_b", "text_infrequent"]
+    np.testing.assert_array_equal(
+        encoder.transform(pd.DataFrame({"text": ["a", "d", "never", None]})),
+        [[1, 0, 0], [0, 0, 1], [0, 0, 1], [0, 0, 0]],
+    )
+
+
+def test_log_odds_are_those_of_the_target_encoder(rng):
+    levels = rng.choice([f"v{k}" for k in range(30)], 600)
+    y = rng.rand(600) < np.where(levels < "v2", 0.8, 0.2)
+    X = pd.DataFrame({"text": levels})
+    encoder = TableEncoder(max_levels=10, random_state=0).fit(X, y)
+    assert encoder.uses_target_
+    theirs = TargetEncoder(smooth=10.0, target_type="binary").fit(X, y)
+    p, prior = theirs.transform(X)[:, 0], theirs.target_mean_
+    above = np.log(p / (1 - p)) - np.log(prior / (1 - prior))
+    place = encoder.get_feature_names_out().tolist().index("text_log_odds")
+    np.testing.assert_allclose(
+        encoder.transform(X)[:, place], clip_smoothly(above), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_log_odds_do_not_leak_labels(rng):
+    X = pd.DataFrame({"text": rng.randint(0, 500, 2000).astype(str)})
+    y = rng.randint(0, 2, 2000)
+    crossed = TableEncoder(random_state=0).fit_transform(X, y)[:, 0]
+    assert abs(roc_auc_score(y, crossed) - 0.5) < 3 * np.sqrt(1 / (12 * 500))
+    model = make_pipeline(TableEncoder(random_state=0), LogisticRegression())
+    predicted = cross_val_predict(model, X, y, method="decision_function")
+    assert abs(roc_auc_score(y, predicted) - 0.5) < 3 * np.sqrt(1 / (12 * 500))
+
+
+def test_ids_are_dropped_without_labels(rng):
+    X = pd.DataFrame({"id": [f"id{k}" for k in range(300)], "x": rng.standard_normal(300)})
+    encoder = TableEncoder().fit(X)
+    assert encoder.dropped_features_ == {"id": "categories of which none has 10 rows"}
+
+
+def test_numbers_named_as_categories(rng):
+    X = rng.randint(0, 4, (100, 2)).astype(float)
+    expected = OneHotEncoder(sparse_output=False).fit_transform(X)
+    for columns in ([0, 1], [True, True], [-1, 0]):
+        np.testing.assert_array_equal(TableEncoder(columns).fit_transform(X), expected)
+    frame = pd.DataFrame(X, columns=["a", "b"])
+    np.testing.assert_array_equal(TableEncoder(["a", "b"]).fit_transform(frame), expected)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ([5], "index 5, but X has 2 columns"),
+        ([True], "mask of 1 entries, but X has 2 columns"),
+        (["age"], "names, but X has none"),
+    ],
+)
+def test_category_that_is_no_column_is_named(columns, message):
+    with pytest.raises(ValueError, match=message):
+        TableEncoder(columns).fit(np.eye(2))
+
+
+def test_name_that_is_no_column_is_named(table):
+    with pytest.raises(ValueError, match="'age', which is no column"):
+        TableEncoder(["age"]).fit(table)
+
+
+def test_levels_of_mixed_types_are_text():
+    X = pd.DataFrame({"x": pd.Series([1, "a", 2.0, None], dtype=object)})
+    encoder = TableEncoder().fit(X)
+    assert encoder.get_feature_names_out().tolist() == ["x_1", "x_2", "x_a"]
+    np.testing.assert_array_equal(encoder.transform(X[:2]), [[1, 0, 0], [0, 0, 1]])
+
+
+# ---------------------------------------------------------------------- tables
+
+
+def test_nullable_types_encode_the_same(table):
+    expected = TableEncoder().fit_transform(table)
+    np.testing.assert_array_equal(TableEncoder().fit_transform(table.convert_dtypes()), expected)
+
+
+def test_arrow_types_encode_the_same(table):
+    arrow = table.convert_dtypes(dtype_backend="pyarrow")
+    np.testing.assert_array_equal(
+        TableEncoder().fit_transform(arrow), TableEncoder().fit_transform(table)
+    )
+
+
+def test_polars_encodes_the_same(table):
+    table = table.drop(columns="code")  # polars has no categories that are numbers
+    np.testing.assert_array_equal(
+        TableEncoder().fit_transform(pl.from_pandas(table)), TableEncoder().fit_transform(table)
+    )
+
+
+def test_object_array_encodes_the_same(table):
+    table = table.drop(columns=["code", "day"])
+    np.testing.assert_array_equal(
+        TableEncoder().fit_transform(table.astype(object).to_numpy()),
+        TableEncoder().fit_transform(table),
+    )
+
+
+def test_float32_and_float64_encode_alike(rng):
+    X = rng.standard_normal((100, 3)).astype(np.float32)
+    encoded = TableEncoder().fit_transform(X)
+    assert encoded.dtype == np.float32
+    np.testing.assert_array_equal(encoded, TableEncoder().fit_transform(X.astype(np.float64)))
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_set_output(table, library):
+    encoder = TableEncoder().set_output(transform=library)
+    encoded = encoder.fit_transform(table)
+    assert list(encoded.columns) == encoder.get_feature_names_out().tolist()
+
+
+def test_columns_that_say_nothing_are_dropped(rng):
+    x = rng.standard_normal(50)
+    frame = pd.DataFrame(
+        {"x": x, "one": 1, "empty": None, "scaled": 2 * x, "text": "a", "z": rng.permutation(x)}
+    )
+    encoder = TableEncoder(n_bins=0).fit(frame)
+    assert encoder.get_feature_names_out().tolist() == ["x", "z"]
+    assert encoder.dropped_features_ == {
+        "one": "constant",
+        "empty": "empty",
+        "scaled": "a copy of 'x'",
+        "text": "constant",
+    }
+
+
+def test_constant_with_gaps_tells_the_gaps():
+    encoded = encode(np.array([[1.0], [np.nan], [1.0]]))
+    assert {name: column.tolist() for name, column in encoded.items()} == {"x0_missing": [0, 1, 0]}
+
+
+def test_table_without_a_column_that_tells_anything_is_an_error():
+    with pytest.raises(ValueError, match="'a' is constant, 'b' is empty"):
+        TableEncoder().fit(pd.DataFrame({"a": [1, 1], "b": [None, None]}))
+
+
+def test_column_that_cannot_be_encoded_is_named():
+    with pytest.raises(TypeError, match="'lists' has values of type list"):
+        TableEncoder().fit(pd.DataFrame({"lists": [[1], [2]]}))
+
+
+def test_text_among_numbers_is_named():
+    encoder = TableEncoder().fit(pd.DataFrame({"a": [1.0, 2.0]}))
+    with pytest.raises(ValueError, match="Column 'a' holds numbers in fit, and 'two' now"):
+        encoder.transform(pd.DataFrame({"a": ["one", "two"]}).iloc[1:])
+
+
+def test_more_than_two_classes_are_named(rng):
+    X = pd.DataFrame({"text": rng.randint(0, 100, 300).astype(str)})
+    with pytest.raises(ValueError, match=r"Column 'text' has .* y must have two classes"):
+        TableEncoder().fit(X, np.arange(300) % 3)
+
+
+def test_sparse_is_scaled_and_stays_sparse(rng):
+    X = scipy.sparse.random_array((50, 20), density=0.2, rng=0, format="csr") * 7
+    encoded = TableEncoder().fit_transform(X)
+    assert scipy.sparse.issparse(encoded)
+    assert encoded.dtype == np.float32
+    np.testing.assert_allclose(abs(encoded).max(axis=0).toarray(), 1)
+
+
+def test_sparse_after_dense_is_an_error(rng):
+    encoder = TableEncoder().fit(rng.standard_normal((20, 3)))
+    with pytest.raises(TypeError, match="sparse, but was dense in fit"):
+        encoder.transform(scipy.sparse.eye_array(3, format="csr"))
+
+
+@pytest.mark.parametrize(
+    "copy", [clone, pickle.dumps, joblib.hash], ids=["clone", "pickle", "hash"]
+)
+def test_encoder_travels(table, copy):
+    encoder = TableEncoder().fit(table)
+    assert copy(encoder) is not None
+
+
+def test_pickle_encodes_the_same(table):
+    encoder = TableEncoder().fit(table)
+    again = pickle.loads(pickle.dumps(encoder))
+    np.testing.assert_array_equal(again.transform(table), encoder.transform(table))
+
+
+def test_fit_takes_little_more_than_the_table(rng):
+    X = rng.standard_normal((100_000, 20)).astype(np.float32)
+    tracemalloc.start()
+    TableEncoder().fit(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.5 * X.nbytes
