@@ -12,7 +12,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import warnings
 import weakref
 from pathlib import Path
@@ -36,6 +35,7 @@ from skdnn.datasets import HDF5Matrix
 from skdnn.persistence import ModelFileError, load_model, save_model
 from skdnn.solvers import DivergenceError
 from skdnn.training.training import Training
+from tests.processes import run_until_second_save
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(__file__).with_name("data")
@@ -877,14 +877,10 @@ def test_link_stays_a_link(tmp_path):
 def test_process_that_is_killed_goes_on_in_another(tmp_path):
     path = tmp_path / "run.ckpt"
     script = FULL_DISK.replace("max_iter=6", "max_iter=60")
-    command = [sys.executable, "-c", script]
-    process = subprocess.Popen([*command, path])
-    while not path.exists() and process.poll() is None:
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
+    (tmp_path / "fit.py").write_text(script)
+    run_until_second_save(tmp_path / "fit.py", path)
     assert load_checkpoint(path)._progress.ended == ""
-    subprocess.run([*command, path], check=True)
+    subprocess.run([sys.executable, "-c", script, path], check=True)
     undisturbed = make_model(max_iter=60).set_callbacks(Checkpoint(tmp_path / "whole.ckpt"))
     undisturbed.fit(*make_rows())
     assert path.read_bytes() == (tmp_path / "whole.ckpt").read_bytes()

@@ -3,6 +3,7 @@
 One cluster of four workers serves the module. Faults are in test_dask_faults.py.
 """
 
+import asyncio
 import functools
 import inspect
 import pickle
@@ -408,6 +409,8 @@ def test_nothing_stays_on_the_cluster_after_fit(client, data):
     remote.fit(X, y)
     with pytest.raises(DivergenceError):
         remote.set_params(solver="gd", learning_rate_init=1e300).fit(X, y)
+    # futures are let go by the client's own thread: wait for all that it was asked before
+    client.sync(asyncio.sleep, 0)
     assert not client.futures
 
 

@@ -3,13 +3,13 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from skdnn import load_model
+from tests.processes import run_until_second_save
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -53,29 +53,24 @@ def test_killed_nightly_job_goes_on_to_the_undisturbed_model(environment, tmp_pa
     data, checkpoint = tmp_path / "today.h5", tmp_path / "today.ckpt"
     resumed, undisturbed = tmp_path / "resumed.h5", tmp_path / "undisturbed.h5"
 
-    def command(model):
-        options = ["--data", data, "--model", model, "--max-iter", 200]
-        return command_of("nightly_job", *options)
+    def arguments(model):
+        return "--data", data, "--model", model, "--max-iter", 200
 
-    process = subprocess.Popen(command(resumed), env=environment, stdout=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 60
-        while not checkpoint.exists():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-    finally:
-        process.kill()
-        process.wait()
+    run_until_second_save(EXAMPLES / "nightly_job.py", *arguments(resumed), env=environment)
+    assert checkpoint.exists()
     assert not resumed.exists()
 
     again = subprocess.run(
-        command(resumed), env=environment, capture_output=True, text=True, check=True
+        command_of("nightly_job", *arguments(resumed)),
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert f"going on from {checkpoint}" in again.stdout
     assert not checkpoint.exists()
 
-    subprocess.run(command(undisturbed), env=environment, check=True)
+    subprocess.run(command_of("nightly_job", *arguments(undisturbed)), env=environment, check=True)
     models = load_model(resumed), load_model(undisturbed)
     assert len(models[0].loss_curve_) == 200
     np.testing.assert_array_equal(models[0].coefs_[0], models[1].coefs_[0])

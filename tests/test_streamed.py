@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skdnn import DeepBinaryClassifier
 from skdnn.datasets import HDF5Matrix, read_labels
+from skdnn.network import prediction
 
 N_SAMPLES, N_FEATURES = 3000, 12
 # less than the file of 144 kB, so that it stays on disk
@@ -135,12 +136,28 @@ def test_epoch_of_partial_fit_has_the_bits_of_an_epoch_of_fit(rows, matrix):
     assert_same_bits(model, make_model(max_iter=1).fit(matrix, y))
 
 
-def test_predictions_from_disk_have_the_bits_of_those_in_memory(rows, matrix):
+def test_predictions_from_disk_have_the_bits_of_those_in_memory(rows, matrix, monkeypatch):
+    # in blocks of as many rows: BLAS may round the rows of another block another way
+    monkeypatch.setattr(prediction, "_PREDICTION_BLOCK", 8 * 100)
     X, y = rows
     model = make_model().fit(X, y)
     for method in ("decision_function", "predict", "predict_proba", "predict_log_proba"):
         np.testing.assert_array_equal(getattr(model, method)(matrix), getattr(model, method)(X))
     assert model.score(matrix, y) == model.score(X, y)
+
+
+def test_predictions_from_disk_differ_by_no_more_than_sums_may_round(rows, matrix):
+    X, y = rows
+    model = make_model().fit(X, y)
+    (first, last), (bias, last_bias) = model.coefs_, model.intercepts_
+    # Higham 2002, Accuracy and Stability of Numerical Algorithms, (3.5): in whatever order a sum
+    # of n products is taken, it is within n·u of the exact one, relative to the sum of moduli
+    moduli = (np.abs(X) @ np.abs(first) + np.abs(bias)) @ np.abs(last) + np.abs(last_bias)
+    n_terms = N_FEATURES + 1 + 8 + 1
+    np.testing.assert_array_less(
+        np.abs(model.decision_function(matrix) - model.decision_function(X)),
+        2 * n_terms * np.finfo(np.float32).eps * moduli.ravel(),
+    )
 
 
 def test_open_datasets_are_taken_for_rows_and_labels(rows, path):

@@ -102,7 +102,7 @@ def test_limits_of_other_threads_hold_after_a_fit():
 
 def test_crew_runs_tasks_in_different_threads():
     seen = [None, None]
-    barrier = threading.Barrier(2, timeout=10)
+    barrier = threading.Barrier(2, timeout=600)
 
     def note(k):
         barrier.wait()
