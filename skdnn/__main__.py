@@ -6,14 +6,19 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
 from skdnn.classifier import DeepBinaryClassifier
-from skdnn.container.container import HDF5_SIGNATURE, open_container
+from skdnn.container.container import (
+    HDF5_SIGNATURE,
+    blaming,
+    open_container,
+    open_regular,
+    printable,
+)
 from skdnn.persistence.checkpoint import ENDS, checkpoint_of
 from skdnn.persistence.saving import ModelFileError, model_of
 
@@ -44,15 +49,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     path = parser.parse_args(arguments).file
     try:
         # all of it first, so that a file that cannot be read prints nothing but the error
-        print("\n".join([*map(_printable, _describe(path))]))
+        print("\n".join([*map(_shown, _describe(path))]))
     except (OSError, ModelFileError) as error:
-        print(f"skdnn: error: {_printable(' '.join(str(error).split()))}", file=sys.stderr)
+        print(f"skdnn: error: {_shown(' '.join(str(error).split()))}", file=sys.stderr)
         return 1
     return 0
 
 
 def _describe(path: str) -> Iterator[str]:
-    with Path(path).open("rb") as file:
+    with open(path, "rb", opener=open_regular) as file:
         is_data = file.read(len(HDF5_SIGNATURE)) == HDF5_SIGNATURE
     if is_data:
         return _describe_data(path)
@@ -124,20 +129,15 @@ def _describe_data(path: str) -> Iterator[str]:
             compression = item.compression or "not compressed"
             lines.append(f"  {name}: {item.shape}, {item.dtype}, {chunks}, {compression}")
 
-    try:
-        with h5py.File(path) as file:
-            file.visititems(add)
-    except Exception as error:
-        # libhdf5 raises errors of many types for what is damaged
-        raise ModelFileError(f"{path}: cannot be read as HDF5 ({error}).") from error
+    with blaming(path), h5py.File(path) as file:
+        file.visititems(add)
     return chain([f"{path}: HDF5 with {len(lines)} datasets"], lines)
 
 
-def _printable(text: str) -> str:
+def _shown(text: str) -> str:
     """Return a line that can do nothing to a terminal, nor fail in its encoding."""
-    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
     encoding = sys.stdout.encoding or "utf-8"
-    return shown.encode(encoding, "backslashreplace").decode(encoding)
+    return printable(text).encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _shortened(names: np.ndarray) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from sklearn.callback import CallbackContext
 
 from skdnn.classifier import DeepBinaryClassifier
-from skdnn.container.container import StrPath, open_container, write_container
+from skdnn.container.container import StrPath, check_path, open_container, write_container
 from skdnn.persistence.checkpoint import checkpoint_of, pack_checkpoint
 from skdnn.persistence.model import pack_parameters, parameters_to_save, unpack_parameters
 from skdnn.training.tasks import FitRun
@@ -89,9 +89,7 @@ class Checkpoint:
     """
 
     def __init__(self, path: StrPath, every: int = 1) -> None:
-        if not isinstance(path, str | os.PathLike):
-            raise TypeError(f"path must be a str or path-like, got {path!r}.")
-        if not Path(path).name:
+        if os.path.basename(check_path(path)) in ("", os.curdir, os.pardir):  # noqa: PTH119
             raise ValueError(f"path must name a file, got {str(path)!r}.")
         if isinstance(every, bool) or not isinstance(every, Integral) or every < 1:
             raise ValueError(f"every must be an integer of at least 1, got {every!r}.")

@@ -6,6 +6,7 @@ file. Knows nothing of models.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -13,8 +14,10 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import sys
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +33,12 @@ __all__ = [
     "HDF5_SIGNATURE",
     "Contents",
     "ModelFileError",
+    "StrPath",
+    "blaming",
+    "check_path",
     "open_container",
+    "open_regular",
+    "printable",
     "sign",
     "write_container",
 ]
@@ -41,6 +49,9 @@ StrPath = str | os.PathLike[str]
 # To be raised whenever a file gains or loses an entry, a parameter of the estimator included.
 # Older formats stay readable: what they lack takes its default.
 FORMAT_VERSION = 1
+
+# Whose code runs while a file is read: top-level modules
+_READERS = {"skdnn", "h5py", "numpy", "scipy", "sklearn", *sys.stdlib_module_names}
 
 # HDF5's user block, in which a file may say what it pleases: a power of two from 512 on
 _HEADER_BYTES = 512
@@ -195,19 +206,22 @@ def _write_array(file: Any, name: str, array: Array) -> None:
 
 def _replace_file(path: StrPath, parts: Sequence[bytes | memoryview]) -> None:
     """Write a file beside the target, bring it to the disk, and let it take the target's place."""
+    name = check_path(path)
     # of a link, the file that it leads to is replaced, not the link
-    target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.tmp")
+    target = Path(os.path.realpath(name))
     try:
+        if os.path.basename(name) in ("", os.curdir, os.pardir):  # noqa: PTH119
+            raise IsADirectoryError(errno.EISDIR, "the path of a folder, not of a file")
         mode = _mode_to_keep(target)
+        temporary = _name_beside(target)
         try:
-            with temporary.open("xb") as file:
+            # nobody else is to read what the target may hide from them
+            with open(temporary, "xb", opener=_open_private) as file:
                 for part in parts:
                     file.write(part)
                 file.flush()
                 os.fsync(file.fileno())
-            if mode is not None:
-                temporary.chmod(mode)
+            temporary.chmod(mode)
             temporary.replace(target)
         except BaseException:
             with suppress(OSError):
@@ -216,16 +230,28 @@ def _replace_file(path: StrPath, parts: Sequence[bytes | memoryview]) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         kept = "nothing was saved, and a file that was there is as it was"
-        raise OSError(error.errno, f"{reason} ({kept})", os.fspath(path)) from error
+        raise OSError(error.errno, f"{reason} ({kept})", name) from error
     _sync_folder(target.parent)
 
 
-def _mode_to_keep(target: Path) -> int | None:
-    """Return the permissions of the file to replace; refuse what is not a file."""
+def _name_beside(target: Path) -> Path:
+    return target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.tmp")
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, stat.S_IRUSR | stat.S_IWUSR)
+
+
+def _mode_to_keep(target: Path) -> int:
+    """Return the permissions of the file to replace, or of a new one; refuse what is not a file."""
     try:
         mode = target.stat().st_mode
     except FileNotFoundError:
-        return None
+        # what the folder and the process give a new file, only a new file tells
+        probe = _name_beside(target)
+        with probe.open("xb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+        probe.unlink()
     if not stat.S_ISREG(mode):
         raise OSError(None, "not a regular file")
     return stat.S_IMODE(mode)
@@ -259,12 +285,15 @@ def open_container(path: StrPath) -> Contents:
     ModelFileError
         When the file is not one of skdnn, whole and in order.
     OSError
-        When the file cannot be opened.
+        When the file cannot be opened or read.
+    TypeError
+        When ``path`` is no path.
     """
-    try:
-        image = _read_file(path)
-        # from the bytes that were verified: the file itself may have changed since
-        with h5py.File(h5f.open_file_image(image)) as file:
+    image = _read_file(path)
+    with blaming(path):
+        # From the bytes that were verified: the file itself may have changed since. Not by
+        # `h5f.open_file_image`, which copies them and tells a lack of memory as a bad file.
+        with h5py.File(io.BytesIO(image), "r") as file:
             reader = HDF5Reader(len(image))
             reader.read_group(file.id, "", 0)
         plain = reader.plain
@@ -276,39 +305,90 @@ def open_container(path: StrPath) -> Contents:
         if not re.fullmatch(r"[\w.+-]{1,50}", plain["skdnn_version"], re.ASCII):
             raise ValueError("attribute 'skdnn_version' is not a version.")
         return Contents(plain["kind"], plain["skdnn_version"], reader.attributes, reader.arrays)
-    except OSError as error:
-        if error.filename is not None:
-            raise
-        raise as_file_error(path, error) from error
+
+
+@contextmanager
+def blaming(path: StrPath) -> Iterator[None]:
+    """Raise what a file is guilty of, whatever its type, as a `ModelFileError` that names it.
+
+    What it is not guilty of passes: a lack of memory, and what was raised by code that does not
+    read files, such as a signal handler that happened to run.
+    """
+    try:
+        yield
+    except (ModelFileError, MemoryError):
+        raise
     except Exception as error:
-        raise as_file_error(path, error) from error
+        if not _is_of_a_reader(error):
+            raise
+        text = " ".join(str(error).split())[:500]
+        if isinstance(error, KeyError):
+            text = f"lacks {text}."
+        elif not isinstance(error, ValueError):
+            text = f"cannot be read ({type(error).__name__}: {text})."
+        raise ModelFileError(f"{os.fspath(path)}: {printable(text)}") from error
 
 
-def as_file_error(path: StrPath, error: Exception) -> ModelFileError:
-    """Return what is wrong with a file as the one error that reading it may raise."""
-    if isinstance(error, ModelFileError):
-        return error
-    text = " ".join(str(error).split())[:500]
-    if isinstance(error, KeyError):
-        text = f"lacks {text}."
-    elif not isinstance(error, ValueError):
-        text = f"cannot be read ({type(error).__name__}: {text})."
-    return ModelFileError(f"{os.fspath(path)}: {text}")
+def _is_of_a_reader(error: Exception) -> bool:
+    """Return whether nothing but code that reads files was running when an error was raised."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        module = frame.f_globals
+        # of what runs as a script, the name alone is "__main__"
+        name = getattr(module.get("__spec__"), "name", module.get("__name__", ""))
+        if name.partition(".")[0] not in _READERS:
+            return False
+    return True
+
+
+def printable(text: str) -> str:
+    """Return a text that can do nothing to a terminal: what is not to be seen is escaped."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def check_path(path: Any) -> str:
+    """Return a path as text; TypeError if it is none."""
+    text = os.fspath(path) if isinstance(path, os.PathLike) else path
+    if not isinstance(text, str):
+        raise TypeError(f"path must be a str or path-like, got {path!r}.")
+    return text
+
+
+def open_regular(path: str, flags: int) -> int:
+    """Open a file, as an opener of `open`; OSError for what would not come to an end, as a pipe."""
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    mode = os.fstat(descriptor).st_mode
+    # `open` itself refuses folders
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return descriptor
 
 
 def _read_file(path: StrPath) -> bytes:
     """Return the bytes of a file whose header holds true of them."""
-    with Path(path).open("rb") as file:
-        n_bytes, digest = _check_header(file.read(_HEADER_BYTES))
-        size, allowed = os.fstat(file.fileno()).st_size, _HEADER_BYTES + n_bytes
-        if size != allowed:
-            what = "cut off" if size < allowed else "damaged"
-            raise ValueError(f"{what}: it has {size} bytes, and must have {allowed}.")
-        file.seek(0)
-        image = file.read()
-    if hashlib.sha256(memoryview(image)[_HEADER_BYTES:]).hexdigest() != digest:
-        raise ValueError("damaged: its contents do not have the SHA-256 that its header states.")
+    name = check_path(path)
+    try:
+        with open(name, "rb", opener=open_regular) as file:
+            header = file.read(_HEADER_BYTES)
+            with blaming(path):
+                n_bytes, digest = _check_header(header)
+                _check_size(os.fstat(file.fileno()).st_size, _HEADER_BYTES + n_bytes)
+            file.seek(0)
+            image = file.read()
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, name) from error
+    with blaming(path):
+        if hashlib.sha256(memoryview(image)[_HEADER_BYTES:]).hexdigest() != digest:
+            raise ValueError("damaged: its contents do not have the SHA-256 of its header.")
     return image
+
+
+def _check_size(size: int, allowed: int) -> None:
+    if size != allowed:
+        what = "cut off" if size < allowed else "damaged"
+        raise ValueError(f"{what}: it has {size} bytes, and must have {allowed}.")
 
 
 def _check_header(header: bytes) -> tuple[int, str]:

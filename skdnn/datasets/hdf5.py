@@ -205,6 +205,8 @@ def open_for_reading(path: str | os.PathLike[str], **options: Any) -> Iterator[h
         raise IsADirectoryError(
             errno.EISDIR, "A folder was given where an HDF5 file is needed", str(path)
         )
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a regular file", str(path))  # a pipe would wait for ever
     # Python's own errors for a file that is missing or must not be read name the file
     with path.open("rb"):
         pass

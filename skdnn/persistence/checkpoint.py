@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from skdnn.classifier import DeepBinaryClassifier
-from skdnn.container.container import Contents, StrPath, as_file_error
+from skdnn.container.container import Contents, StrPath, blaming
 from skdnn.network.network import count_parameters
 from skdnn.parameters import check_dropout, check_hidden_layer_sizes
 from skdnn.persistence.model import (
@@ -80,14 +80,12 @@ def pack_checkpoint(
 
 def checkpoint_of(contents: Contents, path: StrPath) -> DeepBinaryClassifier:
     """Return the estimator that a file holds, ready to go on; ``path`` names it in an error."""
-    try:
+    with blaming(path):
         if contents.kind != "checkpoint":
             raise ValueError(f"holds a {contents.kind[:40]}, not a checkpoint.")
         model, progress, before = _unpack(contents.attributes, contents.arrays)
         progress.source = str(path)
         check_canonical(*pack_checkpoint(model, progress, before), contents)
-    except Exception as error:
-        raise as_file_error(path, error) from error
     if before is not None:
         model = before
     model._progress = progress

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
@@ -11,15 +10,15 @@ from skdnn.classifier import DeepBinaryClassifier
 from skdnn.container.container import (
     Contents,
     ModelFileError,
-    as_file_error,
+    StrPath,
+    blaming,
+    check_path,
     open_container,
     write_container,
 )
 from skdnn.persistence.model import check_canonical, pack_model, unpack_model
 
 __all__ = ["ModelFileError", "load_model", "save_model"]
-
-StrPath = str | os.PathLike[str]
 
 
 def save_model(model: DeepBinaryClassifier, path: StrPath) -> None:
@@ -48,7 +47,7 @@ def save_model(model: DeepBinaryClassifier, path: StrPath) -> None:
         When the model is not fitted.
     TypeError
         When it is anything but a DeepBinaryClassifier, such as a `Pipeline`: joblib saves these,
-        and skops without pickle.
+        and skops without pickle. When ``path`` is no path.
     ValueError
         When a parameter, the labels or an attribute has no form in the file; names it. Parameters
         may be None, bool, int, float, str, a NumPy number, and a list, tuple, dict or
@@ -84,6 +83,7 @@ def save_model(model: DeepBinaryClassifier, path: StrPath) -> None:
             " Save pipelines and other estimators with joblib.dump, or with skops.io.dump, and "
             "what was trained on Dask as its to_local()."
         )
+    check_path(path)
     check_is_fitted(model)
     attributes, arrays = pack_model(model)
     # what could not be loaded again is not saved
@@ -123,7 +123,9 @@ def load_model(path: StrPath) -> DeepBinaryClassifier:
     ModelFileError
         When the file is anything but a whole model file in a format that this version knows.
     OSError
-        When the file cannot be opened, FileNotFoundError if there is none.
+        When the file cannot be opened or read, FileNotFoundError if there is none.
+    MemoryError
+        When there is too little memory. It says nothing of the file.
 
     See Also
     --------
@@ -148,13 +150,11 @@ def load_model(path: StrPath) -> DeepBinaryClassifier:
 
 def model_of(contents: Contents, path: StrPath) -> DeepBinaryClassifier:
     """Return the model that a file holds; ``path`` is what to call the file in an error."""
-    try:
+    with blaming(path):
         if contents.kind != "model":
             raise ValueError(f"holds a {contents.kind[:40]}, not a model.")
         model = unpack_model(contents.attributes, contents.arrays)
         check_canonical(*pack_model(model), contents)
-    except Exception as error:
-        raise as_file_error(path, error) from error
     return model
 
 
