@@ -439,7 +439,7 @@ def loss_and_gradient(logits, positive, dtype=np.float64):
     logits = np.array(logits, dtype)
     gradient = np.empty_like(logits)
     signs = signs_of(np.full(logits.size, positive), logits.dtype)
-    loss, _ = log_loss_and_gradient(logits, signs, None, gradient)
+    loss = log_loss_and_gradient(logits, signs, None, gradient, float(logits.size))
     return loss, gradient
 
 

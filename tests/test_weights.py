@@ -7,6 +7,9 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.estimator_checks import check_class_weight_classifiers
 
 from skdnn import DeepBinaryClassifier
+from skdnn.network.activations import get_activation
+from skdnn.network.network import Network
+from skdnn.training.objective import Objective
 
 RATES = {"gd": 0.5, "sgd": 0.1, "adam": 0.01, "adamw": 0.01, "lbfgs": 0.1}
 ALL_SOLVERS = pytest.mark.parametrize("solver", RATES)
@@ -207,6 +210,70 @@ def test_validation_loss_counts_class_weights(data):
     weight = np.where(y[30:] == 1, 3.1, 0.7)
     expected = log_loss(y[30:], model.predict_proba(X[30:]), sample_weight=weight)
     assert model.validation_loss_curve_[0] == pytest.approx(expected, rel=1e-12)
+
+
+# ---------------------------------------------------------------------- batches
+
+
+def make_objective(batch_size, weight, **options):
+    generator = np.random.RandomState(3)
+    network = Network((4, 5, 1), get_activation("tanh"), np.dtype(float))
+    network.parameters[...] = generator.standard_normal(network.parameters.size)
+    X, y = generator.standard_normal((60, 4)), generator.uniform(size=60) < 0.3
+    return Objective(
+        network, X, y, weight, batch_size=batch_size, random_state=generator, **options
+    )
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 16, 60])
+@pytest.mark.parametrize("alpha", [0.0, 3.0])
+def test_batches_add_up_to_the_objective(batch_size, alpha, weight):
+    whole, objective = (make_objective(size, weight, alpha=alpha) for size in (60, batch_size))
+    value, _ = whole.value_and_gradient(whole.all_rows())
+    total, gradient = 0.0, np.zeros_like(objective.gradient)
+    for batch in objective.batches():
+        part, n_rows = objective.value_and_gradient(batch)
+        total += n_rows * part
+        gradient += n_rows * objective.gradient
+    assert total / objective.weight_sum == pytest.approx(value, rel=1e-12)
+    np.testing.assert_allclose(gradient / 60, whole.gradient, rtol=1e-10, atol=1e-14)
+
+
+def test_part_of_more_rows_is_measured_by_their_mean_weight(weight):
+    alone, part = (make_objective(60, weight, mean_weight=m) for m in (None, 2 * weight.mean()))
+    value, n_rows = alone.value_and_gradient(alone.all_rows())
+    halved, _ = part.value_and_gradient(part.all_rows())
+    assert halved == pytest.approx(value / 2, rel=1e-12)
+    np.testing.assert_allclose(part.gradient, alone.gradient / 2, rtol=1e-12)
+    assert n_rows * halved / part.weight_sum == pytest.approx(value, rel=1e-12)
+
+
+def test_weights_matter_where_a_batch_is_one_row(data, weight):
+    X, y = data
+    plain, weighted = (make_model(batch_size=1).fit(X, y, w) for w in (None, weight))
+    assert np.abs(parameters_of(plain) - parameters_of(weighted)).max() > 0.01
+
+
+@pytest.mark.parametrize("solver", ["gd", "adam", "adamw"])
+def test_rare_class_that_is_balanced_weighs_as_much_as_the_other(solver):
+    generator = np.random.RandomState(0)
+    y = np.zeros(10_000, int)
+    y[generator.permutation(10_000)[:10]] = 1
+    noise = generator.standard_normal((10_000, 3))
+    model = make_model(solver, class_weight="balanced", batch_size="auto", activation="tanh").fit(
+        noise, y
+    )
+    assert model.predict_proba(noise)[:, 1].mean() == pytest.approx(0.5, abs=0.1)
+
+
+@FIRST_ORDER_SOLVERS
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_batch_whose_weights_vanish_teaches_nothing(solver, dtype):
+    generator = np.random.RandomState(0)
+    X, y = generator.standard_normal((2500, 3)).astype(dtype), np.arange(2500) % 2
+    decaying = 0.5 ** np.minimum(np.arange(2500.0), 1000)
+    model = make_model(solver, shuffle=False, max_iter=2).fit(X, y, decaying)
+    assert np.isfinite(parameters_of(model)).all()
 
 
 # ---------------------------------------------------------------------- what is refused

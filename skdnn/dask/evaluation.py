@@ -124,7 +124,7 @@ class Evaluator:
                 state = dropout.dropout_state(batch, rows.number, first)
                 network.draw_dropout(X.shape[0], state)
             logits, dlogits = network.forward(X)
-            value, _ = log_loss_and_gradient(logits, signs, weight, dlogits, float(n_rows))
+            value = log_loss_and_gradient(logits, signs, weight, dlogits, float(n_rows))
             network.backward(X)
             self.value += value
             self.weight += float(

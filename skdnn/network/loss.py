@@ -19,23 +19,21 @@ def signs_of(y: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return np.where(y, np.asarray(-1, dtype), np.asarray(1, dtype))
 
 
-def _weighted_mean(
-    losses: np.ndarray, sample_weight: np.ndarray | None, weight_sum: float
-) -> float:
+def _weighted_mean(losses: np.ndarray, sample_weight: np.ndarray | None, divisor: float) -> float:
     if sample_weight is not None:
-        mean = float(np.dot(losses, sample_weight)) / weight_sum
+        mean = float(np.dot(losses, sample_weight)) / divisor
     elif losses.dtype == np.float32:
-        mean = float(np.add.reduce(losses, dtype=np.float64)) / weight_sum
+        mean = float(np.add.reduce(losses, dtype=np.float64)) / divisor
     else:
         with np.errstate(over="ignore"):
-            mean = float(np.add.reduce(losses)) / weight_sum
+            mean = float(np.add.reduce(losses)) / divisor
     if not math.isfinite(mean):
         # The sum may overflow where the mean does not; a loss that is not finite stays so.
         largest = float(np.abs(losses).max())
         if math.isfinite(largest):
             shares = losses / largest  # at most 1 in magnitude
             weight = np.ones_like(losses) if sample_weight is None else sample_weight
-            mean = largest * (float(np.dot(shares, weight)) / weight_sum)
+            mean = largest * (float(np.dot(shares, weight)) / divisor)
     return mean
 
 
@@ -69,9 +67,9 @@ def log_loss_and_gradient(
     signs: np.ndarray,
     sample_weight: np.ndarray | None,
     gradient_out: np.ndarray,
-    weight_sum: float | None = None,
-) -> tuple[float, float]:
-    """Compute the weighted mean log loss and its gradient by the logits together.
+    divisor: float,
+) -> float:
+    """Compute the weighted sum of log losses over a divisor, and its gradient by the logits.
 
     Parameters
     ----------
@@ -80,19 +78,16 @@ def log_loss_and_gradient(
     signs : ndarray of shape (n_samples,)
         1 - 2y, see `signs_of`.
     sample_weight : ndarray of shape (n_samples,) or None
-        Weights of the samples, with a positive sum.
+        Weights of the samples; 1 without.
     gradient_out : ndarray of shape (n_samples,)
-        Receives the derivative of the mean by each logit.
-    weight_sum : float, default=None
-        What to divide by where the samples are a part of the batch; by default, the sum of their
-        own weights.
+        Receives the derivative of the result by each logit.
+    divisor : float
+        What the sum is divided by: for weights that are 1 in the mean over all training rows, the
+        number of rows of the batch. Its own weight sum would let weights fade in small batches.
 
     Returns
     -------
-    loss : float
-        Weighted sum of the samples' losses over the weight sum.
-    weight_sum : float
-        By default the sum of the weights; the number of samples without them.
+    float
     """
     logits *= signs
     expit(logits, out=gradient_out)
@@ -101,10 +96,8 @@ def log_loss_and_gradient(
     log_expit(logits, out=logits)
     if sample_weight is not None:
         gradient_out *= sample_weight
-    if weight_sum is None:
-        weight_sum = float(logits.size if sample_weight is None else np.add.reduce(sample_weight))
-    gradient_out *= 1.0 / weight_sum
-    return -_weighted_mean(logits, sample_weight, weight_sum), weight_sum
+    gradient_out *= 1.0 / divisor
+    return -_weighted_mean(logits, sample_weight, divisor)
 
 
 def probability(logits: np.ndarray) -> np.ndarray:

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 
 from skdnn.datasets.rows import row_blocks
-from skdnn.network.loss import log_loss, log_loss_and_gradient, signs_of
+from skdnn.network.evaluation import Batch, BatchEvaluator, length
+from skdnn.network.loss import log_loss, signs_of
 from skdnn.network.network import Network
 from skdnn.network.prediction import predict_logits
 from skdnn.numerics.threads import Crew
@@ -26,15 +25,13 @@ from skdnn.training.rowspace import FullSpace, RowSpace
 __all__ = ["HeldOut", "Objective"]
 
 Array = np.ndarray
-# A batch is a slice of consecutive rows or an array of row indices.
-Batch = slice | np.ndarray
 
 
 class Objective:
     """(sum(w * loss) + alpha / 2 * sum(W ** 2)) / sum(w) over the rows, batch by batch.
 
-    A batch's value is its weighted mean loss plus the penalty over the weight sum of all rows, so
-    the penalty acts alike whatever the batch size.
+    A batch's value is the weighted sum of its losses over (its rows times the mean weight of all
+    rows), plus the whole penalty: an unbiased estimate of the objective, whatever the batch size.
 
     Parameters
     ----------
@@ -59,13 +56,16 @@ class Objective:
         The coordinates that X is in; by default those of the features.
     crew : Crew, default=None
         Threads that take a share of every batch each.
+    mean_weight : float, default=None
+        Mean weight of more rows than these, where they are a part of them (partial_fit, a
+        cluster); by default, of these.
 
     Attributes
     ----------
     parameters, gradient : ndarray of shape (n_parameters,)
         The point at which the objective is evaluated, and the gradient there.
     weight_sum : float
-        Sum of the weights that `value_and_gradient` counts in.
+        What the sum over an epoch of rows times value is divided by, to give the objective.
     n_batches, n_weights : int
         Batches of an epoch, and leading parameters that the penalty acts on.
     part_size : int
@@ -87,21 +87,24 @@ class Objective:
         random_state: Any = None,
         space: FullSpace | RowSpace | None = None,
         crew: Crew | None = None,
+        mean_weight: float | None = None,
     ) -> None:
         self.parameters = network.parameters
         self.gradient = network.gradient
         self._n_samples = X.shape[0]
         self._network = network
-        total_weight = float(self._n_samples)
+        self.weight_sum = float(self._n_samples)
         self._sample_weight: Any = None
         if sample_weight is not None:
             total_weight = float(sample_weight.sum())
-            # Only the ratio of the weights matters to the loss: bring them near 1, so that they
-            # fit any dtype.
-            mean = total_weight / self._n_samples
-            self._sample_weight = (sample_weight / mean).astype(network.dtype)
-        self.weight_sum = float(self._n_samples)
-        self._penalty = alpha / total_weight
+            if mean_weight is None:
+                mean_weight = total_weight / self._n_samples
+            else:
+                self.weight_sum = total_weight / mean_weight
+            # Only the ratio of the weights matters to the loss: with a mean of 1 they fit any
+            # dtype, and a batch's share of the weight is, in the mean, its share of the rows.
+            self._sample_weight = (sample_weight / mean_weight).astype(network.dtype)
+        self._penalty = alpha / (self._n_samples * (mean_weight or 1.0))
         self.n_weights = network.n_weights
         self._weights = network.parameters[: self.n_weights]
         self._add_weights = AddMultiple(self._weights, network.gradient[: self.n_weights])
@@ -116,15 +119,9 @@ class Objective:
         self.part_size = math.ceil(self._batch_size / n_parts)
         # one byte a row: a batch's are copied to the dtype that they are multiplied in
         self._signs = signs_of(y, np.dtype(np.int8))
-        self._rows = _Rows(X, self._signs, self._sample_weight)
-        self._parts = [
-            _Part(
-                network if k == 0 else network.replica(),
-                self._rows,
-                self.part_size,
-                gathers=self._shuffle,
-            )
-            for k in range(n_parts)
+        self._rows = X, self._signs, self._sample_weight  # that batches are of
+        self._evaluators = [
+            BatchEvaluator(network if k == 0 else network.replica()) for k in range(n_parts)
         ]
 
     def batches(self) -> Iterator[Batch]:
@@ -136,7 +133,7 @@ class Objective:
         order = self._random_state.permutation(n_samples)
         return (order[s : s + size] for s in starts)
 
-    def value_and_gradient(self, batch: Batch) -> tuple[float, float]:
+    def value_and_gradient(self, batch: Batch) -> tuple[float, int]:
         """Evaluate a batch at `parameters` and write the gradient to `gradient`.
 
         Parameters
@@ -147,47 +144,47 @@ class Objective:
         Returns
         -------
         value : float
-            Weighted mean loss of the batch plus the penalty.
-        weight : float
-            What the batch counts in the mean over an epoch, out of `weight_sum`.
+            Loss of the batch plus the penalty.
+        n_rows : int
+            How much the batch counts in the mean over an epoch.
         """
-        value, weight = self._mean_loss(batch)
+        n_rows = length(batch)
+        value = self._loss(batch, float(n_rows))
         if self._penalty:
-            length = norm(self._weights)
-            value += 0.5 * self._penalty * length * length  # ** would raise where this is inf
+            size = norm(self._weights)
+            value += 0.5 * self._penalty * size * size  # ** would raise where this is inf
             self._add_weights(self._penalty)
-        return value, weight
+        return value, n_rows
 
-    def _mean_loss(self, batch: Batch, weight_sum: float | None = None) -> tuple[float, float]:
-        """Evaluate a batch without the penalty, as part of rows of some weight if that is given."""
-        n_rows = batch.stop - batch.start if isinstance(batch, slice) else batch.size
-        if n_rows <= self.part_size:
-            return self._parts[0].evaluate(batch, self._random_state, weight_sum)
-        return self._evaluate_side_by_side(batch, n_rows, weight_sum)
+    def _loss(self, batch: Batch, divisor: float) -> float:
+        """Evaluate a batch without the penalty."""
+        n_rows = length(batch)
+        if n_rows > self.part_size:
+            return self._evaluate_side_by_side(batch, n_rows, divisor)
+        return self._evaluators[0].evaluate(*self._rows, batch, divisor, self._random_state)
 
-    def _evaluate_side_by_side(
-        self, batch: Batch, n_rows: int, weight_sum: float | None
-    ) -> tuple[float, float]:
+    def _evaluate_side_by_side(self, batch: Batch, n_rows: int, divisor: float) -> float:
         """Give each thread its share of the rows, and add the gradients up."""
-        weight = float(n_rows)
-        if self._rows.weight is not None:
-            weight = float(self._rows.weight[batch].sum())
         starts = range(0, n_rows, self.part_size)
-        parts = self._parts[: len(starts)]
+        values = [0.0] * len(starts)
+
+        def evaluate(k: int, share: Batch) -> None:
+            values[k] = self._evaluators[k].evaluate(*self._rows, share, divisor)
+
         tasks = []
-        for part, start in zip(parts, starts, strict=True):
+        for k, start in enumerate(starts):
             stop = min(start + self.part_size, n_rows)
             if isinstance(batch, slice):
                 share: Batch = slice(batch.start + start, batch.start + stop)
             else:
                 share = batch[start:stop]
             # one generator for all: what it draws must not depend on which thread is faster
-            part.draw_dropout(stop - start, self._random_state)
-            tasks.append(partial(part.evaluate, share, None, weight_sum or weight))
+            self._evaluators[k].draw_dropout(stop - start, self._random_state)
+            tasks.append(partial(evaluate, k, share))
         self.crew.run(tasks)
-        for part in parts[1:]:
-            self.gradient += part.gradient
-        return sum(part.value for part in parts), weight
+        for evaluator in self._evaluators[1 : len(starts)]:
+            self.gradient += evaluator.network.gradient
+        return sum(values)
 
     def is_stationary(self, tol: float) -> bool:
         """Return whether no component of `gradient`, by the features' weights, exceeds ``tol``."""
@@ -207,109 +204,6 @@ class Objective:
 
     def close(self) -> None:
         """Let go of what an epoch that was broken off still holds."""
-
-
-@dataclass
-class _Rows:
-    """The rows that batches are of; read only."""
-
-    X: Any  # (n_rows, n_features), dense or CSR
-    signs: Array  # (n_rows,), int8
-    weight: Array | None  # (n_rows,), in the network's dtype
-
-
-class _Part:
-    """What one thread computes of a batch, in arrays of its own.
-
-    Parameters
-    ----------
-    network : Network
-        Holds gradient and workspace of the part.
-    rows : _Rows
-        What batches are of.
-    size : int
-        Largest number of rows of the part.
-    gathers : bool
-        Whether rows come as indices, so that there must be room to copy them to.
-
-    Attributes
-    ----------
-    value : float
-        Result of the latest evaluation.
-    """
-
-    def __init__(
-        self,
-        network: Network,
-        rows: _Rows,
-        size: int,
-        *,
-        gathers: bool,
-    ) -> None:
-        self.gradient = network.gradient
-        self.value = 0.0
-        self._network = network
-        self._rows = rows
-        self._signs_batch = np.empty(size, network.dtype)
-        self._sparse = scipy.sparse.issparse(rows.X)
-        if gathers:
-            self._signs_bytes = np.empty(size, np.int8)
-            self._weight_batch: Any = None if rows.weight is None else np.empty(size, network.dtype)
-            self._X_batch: Any = (
-                None if self._sparse else np.empty((size, rows.X.shape[1]), network.dtype)
-            )
-
-    def draw_dropout(self, n_rows: int, random_state: Any) -> None:
-        """Draw what the next evaluation leaves out."""
-        if self._network.dropout:
-            self._network.draw_dropout(n_rows, random_state)
-
-    def evaluate(
-        self, rows: Batch, random_state: Any = None, weight_sum: float | None = None
-    ) -> tuple[float, float]:
-        """Write the gradient of some rows' loss; return the loss and the rows' weight.
-
-        Parameters
-        ----------
-        rows : slice or ndarray of int
-            Which rows.
-        random_state : RandomState, default=None
-            Draws the dropout, unless `draw_dropout` was called before.
-        weight_sum : float, default=None
-            Weight of the whole batch that the rows are of.
-        """
-        X, signs, sample_weight = self._select(rows)
-        if random_state is not None:
-            self.draw_dropout(X.shape[0], random_state)
-        logits, dlogits = self._network.forward(X)
-        self.value, weight = log_loss_and_gradient(
-            logits, signs, sample_weight, dlogits, weight_sum
-        )
-        self._network.backward(X)
-        return self.value, weight
-
-    def _select(self, rows: Batch) -> tuple[Any, Array, Array | None]:
-        """Return X, signs and weights of some rows: views, or copies in the part's arrays."""
-        X, signs, weight = self._rows.X, self._rows.signs, self._rows.weight
-        if isinstance(rows, slice):
-            n_rows = rows.stop - rows.start
-            signs = signs[rows]
-            weight = weight if weight is None else weight[rows]
-            if n_rows < X.shape[0]:
-                X = X[rows]
-        else:
-            n_rows = rows.size
-            # mode="clip" spares a buffered copy; the indices are valid by construction
-            signs = signs.take(rows, out=self._signs_bytes[:n_rows], mode="clip")
-            if weight is not None:
-                weight = weight.take(rows, out=self._weight_batch[:n_rows], mode="clip")
-            if self._sparse:
-                X = X[rows]
-            else:
-                X = X.take(rows, axis=0, out=self._X_batch[:n_rows], mode="clip")
-        signs_batch = self._signs_batch[:n_rows]
-        np.copyto(signs_batch, signs)
-        return X, signs_batch, weight
 
 
 class HeldOut:

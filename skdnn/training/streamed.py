@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from skdnn.datasets.windows import Windows
+from skdnn.network.evaluation import Batch
 from skdnn.network.network import Network
-from skdnn.training.objective import Batch, Objective
+from skdnn.training.objective import Objective
 
 __all__ = ["StreamedObjective"]
 
@@ -83,10 +84,9 @@ class StreamedObjective(Objective):
         """Read an epoch's windows, and give the batches of each while it is in place."""
         self._epoch = self._windows.epoch(self._random_state if self._shuffle else None)
         for window in self._epoch:
-            rows, place = self._rows, window.rows
-            rows.X, rows.signs = window.X, self._signs[place]
-            if self._sample_weight is not None:
-                rows.weight = self._sample_weight[place]
+            place, weight = window.rows, self._sample_weight
+            weight = weight if weight is None else weight[place]
+            self._rows = window.X, self._signs[place], weight
             n_rows = place.size if window.order is None else window.order.size
             for start in range(0, n_rows, self._batch_size):
                 batch = slice(start, min(start + self._batch_size, n_rows))
@@ -96,13 +96,13 @@ class StreamedObjective(Objective):
         self._epoch.close()
         del self._epoch, self._windows  # whose buffers are most of what the file may take
 
-    def _mean_loss(self, batch: Batch, weight_sum: float | None = None) -> tuple[float, float]:
+    def _loss(self, batch: Batch, divisor: float) -> float:
         if not self._takes_all:
-            return super()._mean_loss(batch, weight_sum)
+            return super()._loss(batch, divisor)
         value = 0.0
         self._sum[...] = 0
         for piece in self._read():
-            value += super()._mean_loss(piece, self.weight_sum)[0]
+            value += super()._loss(piece, divisor)
             self._sum += self.gradient
         np.copyto(self.gradient, self._sum)
-        return value, self.weight_sum
+        return value
