@@ -32,7 +32,14 @@ templates_path = ["_templates"]
 # ---------------------------------------------------------------------- API pages
 
 # whose names in __all__ must all be described
-PUBLIC_MODULES = ("skdnn", "skdnn.datasets", "skdnn.inspection", "skdnn.displays", "skdnn.dask")
+PUBLIC_MODULES = (
+    "skdnn",
+    "skdnn.datasets",
+    "skdnn.inspection",
+    "skdnn.displays",
+    "skdnn.dask",
+    "skdnn.onnx",
+)
 
 autosummary_generate = True
 # the constructor's parameters are long enough without their types

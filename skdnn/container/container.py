@@ -37,8 +37,7 @@ __all__ = [
     "blaming",
     "check_path",
     "open_container",
-    "open_regular",
-    "printable",
+    "replace_file",
     "sign",
     "write_container",
 ]
@@ -122,7 +121,7 @@ def write_container(
         When the contents cannot be stored. No file is touched then.
     """
     image = _make_image(kind, attributes, arrays)
-    _replace_file(path, (sign(image), image))
+    replace_file(path, (sign(image), image))
 
 
 def sign(image: bytes | memoryview) -> bytes:
@@ -204,10 +203,22 @@ def _write_array(file: Any, name: str, array: Array) -> None:
         dataset.write(h5s.ALL, h5s.ALL, array, dataset.get_type())
 
 
-def _replace_file(path: StrPath, parts: Sequence[bytes | memoryview]) -> None:
-    """Write a file beside the target, bring it to the disk, and let it take the target's place."""
+def replace_file(path: StrPath, parts: Sequence[bytes | memoryview]) -> None:
+    """Write a file beside the target, bring it to the disk, and let it take the target's place.
+
+    Parameters
+    ----------
+    path : str or path-like
+        File to make or to replace. Of a link, the file that it leads to.
+    parts : sequence of bytes-like
+        Its contents.
+
+    Raises
+    ------
+    OSError
+        When the file cannot be written; names the path. What was there is as it was.
+    """
     name = check_path(path)
-    # of a link, the file that it leads to is replaced, not the link
     target = Path(os.path.realpath(name))
     try:
         if os.path.basename(name) in ("", os.curdir, os.pardir):  # noqa: PTH119

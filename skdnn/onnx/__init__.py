@@ -1,0 +1,23 @@
+"""ONNX: fitted models for any runtime, without Python (extra ``onnx``).
+
+Importing this package registers the converters, after which ``skl2onnx.to_onnx`` knows skdnn's
+estimators, alone and inside scikit-learn's pipelines and meta-estimators. `save` does it all for
+those who know no skl2onnx.
+
+The converters have the options of skl2onnx's own: ``zipmap``, ``nocl``, ``output_class_labels``
+and ``raw_scores`` (the log-odds of each class instead of its probability). They give opsets from
+13 to the latest that the installed skl2onnx supports.
+"""
+
+try:
+    import onnx  # noqa: F401
+    import skl2onnx  # noqa: F401
+except ImportError as error:
+    raise ImportError("skdnn.onnx needs skl2onnx: pip install 'skdnn[onnx]'.") from error
+
+from skdnn.onnx.registration import register
+from skdnn.onnx.saving import input_types, save
+
+__all__ = ["input_types", "save"]
+
+register()
