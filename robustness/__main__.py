@@ -24,6 +24,7 @@ SCRIPTS = (
     Script("kill_save", "--kills", 150, 10),
     Script("kill_fit", "--kills", 200, 10),
     Script("fuzz_files", "--mutations", 6000, 300),
+    Script("forks", "--forks", 200, 20),
     Script("dask_kills", "--kills", 20, 2, needs="distributed"),
 )
 

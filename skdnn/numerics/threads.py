@@ -7,12 +7,15 @@ go of the interpreter's lock in products and element-wise functions, so that the
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, Self
+from weakref import WeakSet
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -21,9 +24,10 @@ __all__ = ["Crew", "blas_threads", "single_blas_thread"]
 
 # The number of BLAS threads belongs to the whole process: the first to enter lowers it, the last
 # to leave restores it, whatever threads train in between.
-_lock = threading.Lock()
-_entered = 0
+_lock = threading.RLock()
+_entered: Counter[int] = Counter()  # contexts that each thread is in
 _allowed: list[int] = []  # threads of each BLAS outside
+_crews: WeakSet[Crew] = WeakSet()
 
 
 @cache
@@ -62,22 +66,48 @@ def single_blas_thread(wanted: bool = True) -> Iterator[None]:
     wanted : bool, default=True
         Whether to keep to one thread.
     """
-    global _entered, _allowed
+    global _allowed
     if not wanted:
         yield
         return
+    thread = threading.get_ident()
     with _lock:
-        if _entered == 0:
+        if not _entered:
             _allowed = _get_threads()
             _set_threads([1] * len(_allowed))
-        _entered += 1
+        _entered[thread] += 1
     try:
         yield
     finally:
         with _lock:
-            _entered -= 1
-            if _entered == 0:
-                _set_threads(_allowed)
+            _leave(thread)
+
+
+def _leave(thread: int, n_contexts: int = 1) -> None:
+    _entered[thread] -= n_contexts
+    if not _entered[thread]:
+        del _entered[thread]
+    if not _entered:
+        _set_threads(_allowed)
+
+
+def _after_fork_in_child() -> None:
+    """Undo what threads did that a forked child does not have: it has the forking one alone."""
+    global _lock
+    _lock = threading.RLock()
+    for thread in [*_entered.keys() - {threading.get_ident()}]:
+        _leave(thread, _entered[thread])
+    for crew in _crews:
+        crew.n_threads = 1
+
+
+if hasattr(os, "register_at_fork"):
+    # nobody is forked in the middle of a change, unless by itself
+    os.register_at_fork(
+        before=lambda: _lock.acquire(),
+        after_in_parent=lambda: _lock.release(),
+        after_in_child=_after_fork_in_child,
+    )
 
 
 class Crew:
@@ -97,6 +127,7 @@ class Crew:
         self.n_shares = n_threads if n_shares is None else n_shares
         self._orders: list[queue.SimpleQueue] = [queue.SimpleQueue() for _ in range(n_threads - 1)]
         self._reports: queue.SimpleQueue = queue.SimpleQueue()
+        _crews.add(self)
 
     def __enter__(self) -> Self:
         for orders in self._orders:

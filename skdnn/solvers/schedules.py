@@ -61,11 +61,18 @@ class InverseScaling(Constant):
         return self.learning_rate_init * float(step) ** -self.power_t
 
 
+# The largest power of 5 that a float holds
+_MOST_FIFTHS = 441
+
+
 class Adaptive(Constant):
     """A fifth of the rate after every plateau; training ends at one with a rate down at 1e-6."""
 
     def rate(self, step: int, horizon: int, n_plateaus: int) -> float:
-        return self.learning_rate_init / 5.0**n_plateaus
+        # in two parts: the power alone overflows before the rate is down from the largest numbers
+        first = min(n_plateaus, _MOST_FIFTHS)
+        rest = min(n_plateaus - first, _MOST_FIFTHS)
+        return self.learning_rate_init / 5.0**first / 5.0**rest
 
     def exhausted(self, n_plateaus: int) -> bool:
         return self.rate(1, 1, n_plateaus) <= 1e-6

@@ -125,6 +125,9 @@ class Monitor:
         Number of that epoch, counted from 1 in this call; 0 if this call had none.
     interrupted : bool
         Whether the user asked to stop (Ctrl-C).
+    unscored : bool
+        Whether the latest epoch, which an interrupt met, could not be scored. Training that goes on
+        from there would go another way than without the interrupt.
     reached_plateau, stopped_by_callback : bool
         Whether the latest epoch was the last, and why.
     """
@@ -157,6 +160,7 @@ class Monitor:
         self.best_parameters: Array | None = None
         self.best_iter = 0
         self.interrupted = False
+        self.unscored = False
         self.reached_plateau = False
         self.stopped_by_callback = False
         self.between_epochs = True
@@ -188,15 +192,22 @@ class Monitor:
 
     def end_epoch(self, loss: float, learning_rate: float | None) -> bool:
         """Take the training loss of an epoch; return True to stop."""
-        self.between_epochs = True
+        watched: float | None = loss
+        if self._validate is not None:
+            watched = self._score()
         self.loss = loss
         self.loss_curve.append(loss)
         if learning_rate is not None:
             self.learning_rate_curve.append(learning_rate)
-        watched = loss if self._validate is None else self._score()
+        # an epoch without a score counts for nothing
+        self.reached_plateau = (
+            watched is not None and self._plateau.update(watched) and self._solver.plateau()
+        )
+        # An interrupt before this line meets an epoch that is not over, and one after it an epoch
+        # that is all recorded.
+        self.between_epochs = True
         if self._verbose and (self._n_before + len(self.loss_curve)) % self._verbose == 0:
             self._report()
-        self.reached_plateau = self._plateau.update(watched) and self._solver.plateau()
         self.stopped_by_callback = self._tasks is not None and self._tasks.end()
         return self.reached_plateau or self.stopped_by_callback or self.interrupted
 
@@ -207,22 +218,33 @@ class Monitor:
             self._tasks.end()
         self.between_epochs = True
 
-    def _score(self) -> float:
+    def _score(self) -> float | None:
         """Score the validation rows, keep the parameters if they are the best; return -score."""
-        try:
-            validation_loss, score = self._validate()  # type: ignore[misc]
-        except KeyboardInterrupt:
-            # the epoch itself is whole: keep it, unscored
-            self.interrupted = True
-            validation_loss = score = math.nan
+        scored = self._validate_in_spite_of_ctrl_c()
+        self.unscored = scored is None
+        validation_loss, score = scored or (math.nan, math.nan)
         self.validation_loss_curve.append(validation_loss)
         self.validation_scores.append(score)
         if -score < self._plateau.best:
             if self.best_parameters is None:
                 self.best_parameters = np.empty_like(self._parameters)
             np.copyto(self.best_parameters, self._parameters)
-            self.best_iter = len(self.loss_curve)
-        return -score
+            self.best_iter = len(self.validation_scores)
+        return None if self.unscored else -score
+
+    def _validate_in_spite_of_ctrl_c(self) -> tuple[float, float] | None:
+        """Return log loss and score; None if an interrupt came between and they cannot be had."""
+        validate = self._validate
+        assert validate is not None
+        try:
+            return validate()
+        except KeyboardInterrupt:
+            self.interrupted = True
+        # With its score, the epoch is what it would have been; a second interrupt ends it.
+        try:
+            return validate()
+        except Exception:
+            return None  # the epoch itself is whole: keep it
 
     def _report(self) -> None:
         number = self._n_before + len(self.loss_curve)
