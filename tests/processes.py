@@ -1,7 +1,11 @@
 """Processes that tests start: scripts that run to their end, or die at a moment of our choice."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 _DIES_IN_SECOND_SAVE = """
 import os, runpy, signal, sys
@@ -29,3 +33,15 @@ def run_until_second_save(script, *arguments, env=None):
     )
     assert process.returncode not in (0, 1), process.stderr
     return process
+
+
+def run_script(name, *arguments):
+    """Run one of the scripts that make faults on purpose, to its end."""
+    pytest.importorskip("resource")
+    return subprocess.run(
+        [sys.executable, "-m", f"robustness.{name}", *arguments],
+        cwd=Path(__file__).parents[1],
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )

@@ -1,10 +1,10 @@
 """scikit-learn's callbacks and Ctrl-C: when hooks run, what they see, and what they may change."""
 
+import functools
 import os
 import signal
 import threading
 
-import joblib
 import numpy as np
 import pytest
 from sklearn.callback import ProgressBar, ScoringMonitor
@@ -13,56 +13,19 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skdnn import DeepBinaryClassifier
 from skdnn.training.objective import Objective
 from skdnn.training.training import Training
+from tests import models
+from tests.callbacks import Callback
+from tests.models import RATES, assert_same_bits, learned, parameters_of
 
-RATES = {"gd": 0.5, "sgd": 0.1, "adam": 0.01, "adamw": 0.01, "lbfgs": 0.1}
 ALL_SOLVERS = pytest.mark.parametrize("solver", RATES)
 ROW_SPACE_SOLVERS = pytest.mark.parametrize("solver", ["gd", "sgd", "lbfgs"])
 N_EPOCHS = 6
 
-
-def make_model(solver="adam", **parameters):
-    """Return a model that trains a few epochs and warns of nothing."""
-    defaults = {
-        "learning_rate_init": RATES[solver],
-        "max_iter": N_EPOCHS,
-        "tol": None,
-        "random_state": 1,
-        "batch_size": 16,
-    }
-    return DeepBinaryClassifier((5, 3), "tanh", solver=solver, **(defaults | parameters))
-
-
-def parameters_of(model):
-    return np.concatenate([p.ravel() for p in (*model.coefs_, *model.intercepts_)])
-
-
-def assert_same_bits(model, other):
-    np.testing.assert_array_equal(parameters_of(model), parameters_of(other))
-
-
-def learned(model):
-    """Return a digest of everything that the model has learned."""
-    own = {k: v for k, v in vars(model).items() if k not in model.get_params()}
-    return joblib.hash({k: v for k, v in own.items() if k != "_skl_callbacks"})
-
-
-class Callback:
-    """A callback that does nothing."""
-
-    def setup(self, estimator, context):
-        pass
-
-    def teardown(self, estimator, context):
-        pass
-
-    def on_fit_task_begin(self, estimator, context):
-        pass
-
-    def on_fit_task_end(self, estimator, context):
-        pass
+make_model = functools.partial(
+    models.make_model, activation="tanh", max_iter=N_EPOCHS, batch_size=16
+)
 
 
 class Recorder(Callback):
@@ -124,28 +87,6 @@ class Acts(Callback):
 
     def on_fit_task_end(self, estimator, context):
         return self._act("end", context)
-
-
-@pytest.fixture(scope="module")
-def data():
-    generator = np.random.RandomState(1)
-    y = np.repeat([0, 1], 30)
-    X = generator.standard_normal((60, 4)) + y[:, None]
-    order = generator.permutation(60)
-    return X[order], y[order]
-
-
-@pytest.fixture(scope="module")
-def weight():
-    return np.random.RandomState(2).uniform(0.5, 3, 60)
-
-
-@pytest.fixture(scope="module")
-def wide():
-    """Return 30 rows of 200 features."""
-    generator = np.random.RandomState(0)
-    X = generator.standard_normal((30, 200))
-    return X, (X[:, :3].sum(axis=1) > 0).astype(int)
 
 
 # ---------------------------------------------------------------------- when hooks run

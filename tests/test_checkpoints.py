@@ -17,7 +17,6 @@ import weakref
 from pathlib import Path
 
 import h5py
-import joblib
 import numpy as np
 import pytest
 import scipy.sparse
@@ -35,28 +34,14 @@ from skdnn.datasets import HDF5Matrix
 from skdnn.persistence import ModelFileError, load_model, save_model
 from skdnn.solvers import DivergenceError
 from skdnn.training.training import Training
-from tests.processes import run_until_second_save
+from tests.callbacks import Callback
+from tests.models import learned
+from tests.processes import run_script, run_until_second_save
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(__file__).with_name("data")
 HEADER_BYTES = 512
 N_EPOCHS = 6
-
-
-class Callback:
-    """A callback that does nothing."""
-
-    def setup(self, estimator, context):
-        pass
-
-    def teardown(self, estimator, context):
-        pass
-
-    def on_fit_task_begin(self, estimator, context):
-        pass
-
-    def on_fit_task_end(self, estimator, context):
-        pass
 
 
 class KilledError(Exception):
@@ -113,15 +98,6 @@ def make_model(**parameters):
 def make_rows(n_samples=60, n_features=5, seed=0):
     X = np.random.RandomState(seed).standard_normal((n_samples, n_features))
     return X, X[:, 0] * X[:, 1] > 0
-
-
-def learned(model):
-    """Return a hash of every attribute that fit set: values, dtypes, shapes."""
-    return {
-        name: joblib.hash(value)
-        for name, value in vars(model).items()
-        if name not in model.get_params() and not name.startswith("_skl_")
-    }
 
 
 def resumed(path, fit, kills, every=1):
@@ -884,17 +860,6 @@ def test_process_that_is_killed_goes_on_in_another(tmp_path):
     undisturbed = make_model(max_iter=60).set_callbacks(Checkpoint(tmp_path / "whole.ckpt"))
     undisturbed.fit(*make_rows())
     assert path.read_bytes() == (tmp_path / "whole.ckpt").read_bytes()
-
-
-def run_script(name, *arguments):
-    pytest.importorskip("resource")
-    return subprocess.run(
-        [sys.executable, "-m", f"robustness.{name}", *arguments],
-        cwd=ROOT,
-        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
 
 
 def test_ten_kills_lose_nothing():

@@ -10,7 +10,6 @@ import tracemalloc
 import warnings
 from contextlib import suppress
 
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -27,49 +26,19 @@ from sklearn.utils._param_validation import InvalidParameterError
 from threadpoolctl import threadpool_limits
 
 from skdnn import DeepBinaryClassifier, DivergenceError
+from tests.models import RATES, learned, make_model, parameters_of
 
 SOLVERS = ["gd", "sgd", "adam", "lbfgs"]
 FIRST_ORDER = ["gd", "sgd", "adam"]
-RATES = {"gd": 0.5, "sgd": 0.1, "adam": 0.01, "lbfgs": 0.1}
 ALL_SOLVERS = pytest.mark.parametrize("solver", SOLVERS)
 FIRST_ORDER_SOLVERS = pytest.mark.parametrize("solver", FIRST_ORDER)
 # for data that leave a network no other way
 MAY_DIE = pytest.mark.filterwarnings("ignore:Hidden layer:UserWarning")
 
 
-def make_model(solver="adam", hidden=(5, 3), **parameters):
-    """Return a model that trains a few epochs and warns of nothing."""
-    defaults = {
-        "learning_rate_init": RATES[solver],
-        "max_iter": 10,
-        "tol": None,
-        "random_state": 1,
-    }
-    return DeepBinaryClassifier(hidden, solver=solver, **(defaults | parameters))
-
-
-def parameters_of(model):
-    return np.concatenate([p.ravel() for p in (*model.coefs_, *model.intercepts_)])
-
-
-def learned(model):
-    """Return a digest of everything that the model has learned."""
-    return joblib.hash({k: v for k, v in vars(model).items() if k not in model.get_params()})
-
-
 @pytest.fixture(scope="module")
-def blobs():
-    """Return 60 rows of two overlapping classes."""
-    generator = np.random.RandomState(1)
-    y = np.repeat([0, 1], 30)
-    X = generator.standard_normal((60, 4)) + y[:, None]
-    order = generator.permutation(60)
-    return X[order], y[order]
-
-
-@pytest.fixture(scope="module")
-def fitted(blobs):
-    return make_model().fit(*blobs)
+def fitted(data):
+    return make_model().fit(*data)
 
 
 # ---------------------------------------------------------------------- signature
@@ -91,10 +60,10 @@ def test_mlp_classifier_has_no_parameter_more():
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 @pytest.mark.parametrize("early_stopping", [False, True])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_fitted_attributes_are_those_of_mlp_classifier(solver, early_stopping, blobs):
+def test_fitted_attributes_are_those_of_mlp_classifier(solver, early_stopping, data):
     shared = {"solver": solver, "early_stopping": early_stopping, "max_iter": 3}
-    theirs = MLPClassifier((5, 3), **shared).fit(*blobs)
-    ours = DeepBinaryClassifier((5, 3), **shared).fit(*blobs)
+    theirs = MLPClassifier((5, 3), **shared).fit(*data)
+    ours = DeepBinaryClassifier((5, 3), **shared).fit(*data)
     public = {name for name in vars(theirs) if name.endswith("_") and not name.startswith("_")}
     assert public <= set(vars(ours))
 
@@ -102,9 +71,9 @@ def test_fitted_attributes_are_those_of_mlp_classifier(solver, early_stopping, b
 @pytest.mark.parametrize("attribute", ["coefs_", "intercepts_"])
 @pytest.mark.parametrize("hidden", [(), (5,), (5, 3)])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_shapes_are_those_of_mlp_classifier(attribute, hidden, blobs):
-    theirs = MLPClassifier(hidden, max_iter=3).fit(*blobs)
-    ours = make_model(hidden=hidden).fit(*blobs)
+def test_shapes_are_those_of_mlp_classifier(attribute, hidden, data):
+    theirs = MLPClassifier(hidden, max_iter=3).fit(*data)
+    ours = make_model(hidden=hidden).fit(*data)
     assert [a.shape for a in getattr(ours, attribute)] == [
         a.shape for a in getattr(theirs, attribute)
     ]
@@ -115,15 +84,15 @@ def test_shapes_are_those_of_mlp_classifier(attribute, hidden, blobs):
     ["n_layers_", "n_outputs_", "out_activation_", "n_features_in_", "n_iter_", "t_"],
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_counts_are_those_of_mlp_classifier(attribute, blobs):
-    theirs = MLPClassifier((5, 3), max_iter=3).fit(*blobs)
-    ours = make_model(max_iter=3).fit(*blobs)
+def test_counts_are_those_of_mlp_classifier(attribute, data):
+    theirs = MLPClassifier((5, 3), max_iter=3).fit(*data)
+    ours = make_model(max_iter=3).fit(*data)
     assert getattr(ours, attribute) == getattr(theirs, attribute)
 
 
 @pytest.mark.parametrize("hidden", [5, [5], (5,), np.array([5]), range(5, 6)])
-def test_hidden_layer_sizes_may_be_a_number_or_any_sequence(hidden, blobs):
-    assert make_model(hidden=hidden).fit(*blobs).coefs_[0].shape == (4, 5)
+def test_hidden_layer_sizes_may_be_a_number_or_any_sequence(hidden, data):
+    assert make_model(hidden=hidden).fit(*data).coefs_[0].shape == (4, 5)
 
 
 # ---------------------------------------------------------------------- labels
@@ -145,70 +114,70 @@ LABELS = pytest.mark.parametrize(
 
 
 @LABELS
-def test_predictions_are_labels(labels, blobs):
-    X, y = blobs
+def test_predictions_are_labels(labels, data):
+    X, y = data
     assert set(make_model().fit(X, labels[y]).predict(X)) == set(labels)
 
 
 @LABELS
-def test_predictions_have_the_dtype_of_the_labels(labels, blobs):
-    X, y = blobs
+def test_predictions_have_the_dtype_of_the_labels(labels, data):
+    X, y = data
     assert make_model().fit(X, labels[y]).predict(X).dtype == labels.dtype
 
 
 @LABELS
-def test_classes_have_the_dtype_of_the_labels(labels, blobs):
-    X, y = blobs
+def test_classes_have_the_dtype_of_the_labels(labels, data):
+    X, y = data
     assert make_model().fit(X, labels[y]).classes_.dtype == labels.dtype
 
 
 @LABELS
-def test_names_of_the_labels_change_no_bit(labels, blobs, fitted):
-    X, y = blobs
+def test_names_of_the_labels_change_no_bit(labels, data, fitted):
+    X, y = data
     np.testing.assert_array_equal(
         parameters_of(make_model().fit(X, labels[y])), parameters_of(fitted)
     )
 
 
-def test_pandas_labels_are_taken(blobs, fitted):
-    X, y = blobs
+def test_pandas_labels_are_taken(data, fitted):
+    X, y = data
     labels = pd.Series(np.array(["a", "b"])[y], dtype="category")
     np.testing.assert_array_equal(parameters_of(make_model().fit(X, labels)), parameters_of(fitted))
 
 
-def test_list_input_is_taken(blobs, fitted):
-    X, y = blobs
+def test_list_input_is_taken(data, fitted):
+    X, y = data
     model = make_model().fit(X.tolist(), y.tolist())
     np.testing.assert_array_equal(parameters_of(model), parameters_of(fitted))
 
 
-def test_column_of_labels_is_taken_with_scikit_learns_warning(blobs):
-    X, y = blobs
+def test_column_of_labels_is_taken_with_scikit_learns_warning(data):
+    X, y = data
     with pytest.warns(DataConversionWarning, match="column-vector"):
         make_model().fit(X, y[:, None])
 
 
-def test_feature_names_are_kept(blobs):
-    X, y = blobs
+def test_feature_names_are_kept(data):
+    X, y = data
     model = make_model().fit(pd.DataFrame(X, columns=list("abcd")), y)
     assert model.feature_names_in_.tolist() == list("abcd")
 
 
-def test_feature_names_must_not_change(blobs):
-    X, y = blobs
+def test_feature_names_must_not_change(data):
+    X, y = data
     model = make_model().fit(pd.DataFrame(X, columns=list("abcd")), y)
     with pytest.raises(ValueError, match="feature names should match"):
         model.predict(pd.DataFrame(X, columns=list("abdc")))
 
 
-def test_decision_function_is_the_log_odds_of_the_second_class(blobs, fitted):
-    X, _ = blobs
+def test_decision_function_is_the_log_odds_of_the_second_class(data, fitted):
+    X, _ = data
     p = fitted.predict_proba(X)
     np.testing.assert_allclose(fitted.decision_function(X), np.log(p[:, 1] / p[:, 0]), rtol=1e-10)
 
 
-def test_probabilities_add_up_to_one(blobs, fitted):
-    np.testing.assert_allclose(fitted.predict_proba(blobs[0]).sum(axis=1), 1, rtol=1e-15)
+def test_probabilities_add_up_to_one(data, fitted):
+    np.testing.assert_allclose(fitted.predict_proba(data[0]).sum(axis=1), 1, rtol=1e-15)
 
 
 # ---------------------------------------------------------------------- data that is refused
@@ -245,16 +214,16 @@ BAD_DATA = {
 
 
 @pytest.mark.parametrize("flaw", BAD_DATA)
-def test_bad_data_gets_the_message_of_scikit_learn(flaw, blobs):
-    bad = BAD_DATA[flaw](*blobs)
+def test_bad_data_gets_the_message_of_scikit_learn(flaw, data):
+    bad = BAD_DATA[flaw](*data)
     ours = message(DeepBinaryClassifier(), *bad)
     theirs = message(LogisticRegression(), *bad)
     # whatever advice they add about other estimators is theirs
     assert ours.split("\n")[0] == theirs.split("\n")[0]
 
 
-def test_three_classes_are_refused(blobs):
-    X, _ = blobs
+def test_three_classes_are_refused(data):
+    X, _ = data
     with pytest.raises(
         ValueError,
         match=r"Only binary classification is supported\. The type of the target is multiclass",
@@ -263,16 +232,16 @@ def test_three_classes_are_refused(blobs):
 
 
 @ALL_SOLVERS
-def test_one_class_is_refused(solver, blobs):
-    X, _ = blobs
+def test_one_class_is_refused(solver, data):
+    X, _ = data
     with pytest.raises(ValueError, match=r"samples of .*2 classes in the data.*only one class"):
         make_model(solver).fit(X, np.ones(60))
 
 
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "decision_function"])
-def test_other_number_of_features_is_refused(method, blobs, fitted):
+def test_other_number_of_features_is_refused(method, data, fitted):
     with pytest.raises(ValueError, match="X has 3 features, but DeepBinaryClassifier is expecting"):
-        getattr(fitted, method)(blobs[0][:, :3])
+        getattr(fitted, method)(data[0][:, :3])
 
 
 @pytest.mark.parametrize(
@@ -287,29 +256,29 @@ def test_unfitted_estimator_says_so(method):
 
 @pytest.mark.parametrize("flaw", BAD_DATA)
 @ALL_SOLVERS
-def test_bad_data_leaves_a_fitted_estimator_as_it_was(flaw, solver, blobs):
-    model = make_model(solver).fit(*blobs)
+def test_bad_data_leaves_a_fitted_estimator_as_it_was(flaw, solver, data):
+    model = make_model(solver).fit(*data)
     before = learned(model)
     with suppress(ValueError):
-        model.fit(*BAD_DATA[flaw](*blobs))
+        model.fit(*BAD_DATA[flaw](*data))
     assert learned(model) == before
 
 
 @pytest.mark.parametrize("flaw", BAD_DATA)
 @FIRST_ORDER_SOLVERS
-def test_bad_data_leaves_partial_fit_as_it_was(flaw, solver, blobs):
-    model = make_model(solver).partial_fit(*blobs, classes=[0, 1])
+def test_bad_data_leaves_partial_fit_as_it_was(flaw, solver, data):
+    model = make_model(solver).partial_fit(*data, classes=[0, 1])
     before = learned(model)
     with suppress(ValueError):
-        model.partial_fit(*BAD_DATA[flaw](*blobs))
+        model.partial_fit(*BAD_DATA[flaw](*data))
     assert learned(model) == before
 
 
-def test_bad_parameter_leaves_a_fitted_estimator_as_it_was(blobs):
-    model = make_model().fit(*blobs)
+def test_bad_parameter_leaves_a_fitted_estimator_as_it_was(data):
+    model = make_model().fit(*data)
     before = learned(model)
     with pytest.raises(InvalidParameterError):
-        model.set_params(alpha=-1).fit(*blobs)
+        model.set_params(alpha=-1).fit(*data)
     assert learned(model) == before
 
 
@@ -353,9 +322,9 @@ def test_bad_parameter_leaves_a_fitted_estimator_as_it_was(blobs):
         ("negative_slope", 1.0),
     ],
 )
-def test_invalid_parameter_is_named(name, value, blobs):
+def test_invalid_parameter_is_named(name, value, data):
     with pytest.raises(InvalidParameterError, match=f"The '{name}' parameter"):
-        DeepBinaryClassifier(**{name: value}).fit(*blobs)
+        DeepBinaryClassifier(**{name: value}).fit(*data)
 
 
 @pytest.mark.parametrize(
@@ -363,41 +332,41 @@ def test_invalid_parameter_is_named(name, value, blobs):
     [(0,), (-1,), (5, 2.5), (5, "3"), ("five",), (True,), (5, None), [[5, 3]], np.ones((2, 2))],
     ids=repr,
 )
-def test_invalid_hidden_layer_sizes_are_shown(hidden, blobs):
+def test_invalid_hidden_layer_sizes_are_shown(hidden, data):
     with pytest.raises(ValueError, match="hidden_layer_sizes"):
-        make_model(hidden=hidden).fit(*blobs)
+        make_model(hidden=hidden).fit(*data)
 
 
-def test_batch_larger_than_the_data_warns(blobs):
+def test_batch_larger_than_the_data_warns(data):
     with pytest.warns(UserWarning, match="batch_size=1000 is more than the 60"):
-        make_model(batch_size=1000).fit(*blobs)
+        make_model(batch_size=1000).fit(*data)
 
 
 @pytest.mark.parametrize("solver", ["gd", "lbfgs"])
-def test_full_batch_solver_has_no_use_for_batch_size(solver, blobs):
+def test_full_batch_solver_has_no_use_for_batch_size(solver, data):
     np.testing.assert_array_equal(
-        parameters_of(make_model(solver, batch_size=7).fit(*blobs)),
-        parameters_of(make_model(solver).fit(*blobs)),
+        parameters_of(make_model(solver, batch_size=7).fit(*data)),
+        parameters_of(make_model(solver).fit(*data)),
     )
 
 
-def test_gd_has_no_use_for_momentum(blobs):
+def test_gd_has_no_use_for_momentum(data):
     np.testing.assert_array_equal(
-        parameters_of(make_model("gd", momentum=0.0).fit(*blobs)),
-        parameters_of(make_model("gd", momentum=0.9).fit(*blobs)),
+        parameters_of(make_model("gd", momentum=0.0).fit(*data)),
+        parameters_of(make_model("gd", momentum=0.9).fit(*data)),
     )
 
 
-def test_sgd_on_all_rows_without_momentum_is_gd(blobs):
+def test_sgd_on_all_rows_without_momentum_is_gd(data):
     np.testing.assert_array_equal(
-        parameters_of(make_model("sgd", momentum=0.0, batch_size=60).fit(*blobs)),
-        parameters_of(make_model("gd", learning_rate_init=RATES["sgd"]).fit(*blobs)),
+        parameters_of(make_model("sgd", momentum=0.0, batch_size=60).fit(*data)),
+        parameters_of(make_model("gd", learning_rate_init=RATES["sgd"]).fit(*data)),
     )
 
 
-def test_gd_and_lbfgs_learn_the_same_minimum(blobs):
-    gd = make_model("gd", (), alpha=1.0, max_iter=2000).fit(*blobs)
-    lbfgs = make_model("lbfgs", (), alpha=1.0, max_iter=2000).fit(*blobs)
+def test_gd_and_lbfgs_learn_the_same_minimum(data):
+    gd = make_model("gd", (), alpha=1.0, max_iter=2000).fit(*data)
+    lbfgs = make_model("lbfgs", (), alpha=1.0, max_iter=2000).fit(*data)
     np.testing.assert_allclose(parameters_of(gd), parameters_of(lbfgs), rtol=1e-5)
 
 
@@ -407,30 +376,30 @@ def test_gd_and_lbfgs_learn_the_same_minimum(blobs):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("early_stopping", [False, True])
 @ALL_SOLVERS
-def test_parameters_have_the_dtype_of_the_data(dtype, early_stopping, solver, blobs):
-    X, y = blobs
+def test_parameters_have_the_dtype_of_the_data(dtype, early_stopping, solver, data):
+    X, y = data
     model = make_model(solver, early_stopping=early_stopping).fit(X.astype(dtype), y)
     assert {p.dtype for p in (*model.coefs_, *model.intercepts_)} == {np.dtype(dtype)}
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("method", ["predict_proba", "predict_log_proba", "decision_function"])
-def test_predictions_have_the_dtype_of_the_data(dtype, method, blobs):
-    X, y = blobs
+def test_predictions_have_the_dtype_of_the_data(dtype, method, data):
+    X, y = data
     X = X.astype(dtype)
     assert getattr(make_model().fit(X, y), method)(X).dtype == dtype
 
 
 @MAY_DIE
 @pytest.mark.parametrize("dtype", [np.int64, np.uint8, bool, np.float16])
-def test_other_numbers_become_float64(dtype, blobs):
-    X, y = blobs
+def test_other_numbers_become_float64(dtype, data):
+    X, y = data
     assert make_model().fit((X > 0).astype(dtype), y).coefs_[0].dtype == np.float64
 
 
 @ALL_SOLVERS
-def test_float32_stays_near_float64(solver, blobs):
-    X, y = blobs
+def test_float32_stays_near_float64(solver, data):
+    X, y = data
     single, double = make_model(solver).fit(X.astype(np.float32), y), make_model(solver).fit(X, y)
     np.testing.assert_allclose(single.predict_proba(X), double.predict_proba(X), atol=1e-3)
 
@@ -449,8 +418,8 @@ SPARSE = pytest.mark.parametrize(
 @SPARSE
 @ALL_SOLVERS
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_sparse_input_is_trained_on_like_dense(sparse, solver, early_stopping, blobs):
-    X, y = blobs
+def test_sparse_input_is_trained_on_like_dense(sparse, solver, early_stopping, data):
+    X, y = data
     X = np.where(X > 0.5, X, 0)
     model = make_model(solver, early_stopping=early_stopping, batch_size=60)
     dense = parameters_of(clone(model).set_params(batch_size="auto").fit(X, y))
@@ -459,8 +428,8 @@ def test_sparse_input_is_trained_on_like_dense(sparse, solver, early_stopping, b
 
 
 @SPARSE
-def test_sparse_batches_are_trained_on_like_dense(sparse, blobs):
-    X, y = blobs
+def test_sparse_batches_are_trained_on_like_dense(sparse, data):
+    X, y = data
     X = np.where(X > 0.5, X, 0)
     model = make_model(batch_size=16)
     dense = parameters_of(clone(model).fit(X, y))
@@ -468,15 +437,15 @@ def test_sparse_batches_are_trained_on_like_dense(sparse, blobs):
 
 
 @SPARSE
-def test_sparse_input_is_predicted_like_dense(sparse, blobs, fitted):
-    X = np.where(blobs[0] > 0.5, blobs[0], 0)
+def test_sparse_input_is_predicted_like_dense(sparse, data, fitted):
+    X = np.where(data[0] > 0.5, data[0], 0)
     np.testing.assert_allclose(
         fitted.decision_function(sparse(X)), fitted.decision_function(X), rtol=1e-12, atol=1e-14
     )
 
 
-def test_sparse_float32_stays_float32(blobs):
-    X, y = blobs
+def test_sparse_float32_stays_float32(data):
+    X, y = data
     model = make_model().fit(scipy.sparse.csr_array(X.astype(np.float32)), y)
     assert model.coefs_[0].dtype == np.float32
 
@@ -508,10 +477,10 @@ def test_sparse_input_is_never_made_dense(kind, solver, early_stopping, wide_and
     assert peak < 400e6
 
 
-def test_fit_leaves_its_input_alone(blobs):
-    X, y = (a.copy() for a in blobs)
+def test_fit_leaves_its_input_alone(data):
+    X, y = (a.copy() for a in data)
     make_model().fit(X, y)
-    np.testing.assert_array_equal(X, blobs[0])
+    np.testing.assert_array_equal(X, data[0])
 
 
 # ---------------------------------------------------------------------- sample weights
@@ -519,8 +488,8 @@ def test_fit_leaves_its_input_alone(blobs):
 
 @ALL_SOLVERS
 @pytest.mark.parametrize("alpha", [0.0, 1.0])
-def test_weight_of_two_is_the_row_twice(solver, alpha, blobs):
-    X, y = blobs
+def test_weight_of_two_is_the_row_twice(solver, alpha, data):
+    X, y = data
     times = np.arange(60) % 3 + 1
     model = make_model(solver, alpha=alpha)
     weighted = clone(model).fit(X, y, sample_weight=times)
@@ -529,8 +498,8 @@ def test_weight_of_two_is_the_row_twice(solver, alpha, blobs):
 
 
 @ALL_SOLVERS
-def test_weight_of_two_counts_twice_in_the_loss(solver, blobs):
-    X, y = blobs
+def test_weight_of_two_counts_twice_in_the_loss(solver, data):
+    X, y = data
     times = np.arange(60) % 3 + 1
     weighted = make_model(solver).fit(X, y, sample_weight=times)
     repeated = make_model(solver).fit(np.repeat(X, times, axis=0), np.repeat(y, times))
@@ -538,8 +507,8 @@ def test_weight_of_two_counts_twice_in_the_loss(solver, blobs):
 
 
 @ALL_SOLVERS
-def test_weights_of_one_are_no_weights(solver, blobs):
-    X, y = blobs
+def test_weights_of_one_are_no_weights(solver, data):
+    X, y = data
     np.testing.assert_allclose(
         parameters_of(make_model(solver).fit(X, y, np.ones(60))),
         parameters_of(make_model(solver).fit(X, y)),
@@ -562,8 +531,8 @@ def test_scale_of_the_weights_does_not_matter_without_penalty(scale):
 
 @ALL_SOLVERS
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_rows_of_weight_zero_are_as_if_they_were_not_there(solver, early_stopping, blobs):
-    X, y = blobs
+def test_rows_of_weight_zero_are_as_if_they_were_not_there(solver, early_stopping, data):
+    X, y = data
     weight = np.arange(60) % 3 / 2
     kept = weight > 0
     model = make_model(solver, early_stopping=early_stopping, batch_size=16)
@@ -574,8 +543,8 @@ def test_rows_of_weight_zero_are_as_if_they_were_not_there(solver, early_stoppin
 
 
 @FIRST_ORDER_SOLVERS
-def test_partial_fit_drops_rows_of_weight_zero(solver, blobs):
-    X, y = blobs
+def test_partial_fit_drops_rows_of_weight_zero(solver, data):
+    X, y = data
     weight = np.arange(60) % 3 / 2
     kept = weight > 0
     model = make_model(solver, batch_size=16)
@@ -598,13 +567,13 @@ def test_partial_fit_drops_rows_of_weight_zero(solver, blobs):
     ],
     ids=["negative", "zero", "nan", "infinite", "short", "column", "sum overflows"],
 )
-def test_what_cannot_be_weights_is_refused(weight, complaint, blobs):
+def test_what_cannot_be_weights_is_refused(weight, complaint, data):
     with pytest.raises(ValueError, match=complaint):
-        make_model().fit(*blobs, sample_weight=weight)
+        make_model().fit(*data, sample_weight=weight)
 
 
-def test_both_classes_need_positive_weight(blobs):
-    X, y = blobs
+def test_both_classes_need_positive_weight(data):
+    X, y = data
     with pytest.raises(ValueError, match=r"positive \w+ are of one class"):
         make_model().fit(X, y, sample_weight=y)
 
@@ -702,9 +671,9 @@ def test_training_goes_on_after_divergence_as_if_it_had_not_been(solver, breast_
     np.testing.assert_array_equal(parameters_of(model), parameters_of(undisturbed))
 
 
-def test_net_that_adam_would_freeze_is_divergence(blobs):
+def test_net_that_adam_would_freeze_is_divergence(data):
     # gradients that float32 holds, and squares that it does not
-    X, y = blobs
+    X, y = data
     with pytest.raises(DivergenceError, match="moment"):
         make_model("adam").fit((X * 1e25).astype(np.float32), y)
 
@@ -727,8 +696,8 @@ def probabilities_or_divergence(model, X, y):
     [(1e300, np.float64), (1e-300, np.float64), (1e30, np.float32), (1e-30, np.float32)],
 )
 @pytest.mark.parametrize("hidden", [(), (5, 3)])
-def test_extreme_features_give_probabilities_or_divergence(solver, scale, dtype, hidden, blobs):
-    X, y = blobs
+def test_extreme_features_give_probabilities_or_divergence(solver, scale, dtype, hidden, data):
+    X, y = data
     X = (X / abs(X).max() * scale).astype(dtype)
     probabilities = probabilities_or_divergence(make_model(solver, hidden), X, y)
     assert np.isfinite(probabilities).all()
@@ -737,8 +706,8 @@ def test_extreme_features_give_probabilities_or_divergence(solver, scale, dtype,
 @MAY_DIE
 @ALL_SOLVERS
 @pytest.mark.parametrize("activation", ["leaky_relu", "tanh", "logistic", "elu", "silu", "gelu"])
-def test_extreme_features_of_any_activation(solver, activation, blobs):
-    X, y = blobs
+def test_extreme_features_of_any_activation(solver, activation, data):
+    X, y = data
     model = make_model(solver, activation=activation)
     probabilities = probabilities_or_divergence(model, X / abs(X).max() * 1e300, y)
     assert np.isfinite(probabilities).all()
@@ -747,8 +716,8 @@ def test_extreme_features_of_any_activation(solver, activation, blobs):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("logit", [-1e4, 1e4])
 @pytest.mark.parametrize("method", ["predict_proba", "predict_log_proba", "decision_function"])
-def test_predictions_of_large_logits_are_finite(dtype, logit, method, blobs):
-    X, y = blobs
+def test_predictions_of_large_logits_are_finite(dtype, logit, method, data):
+    X, y = data
     model = make_model(hidden=()).fit(X.astype(dtype), y)
     model.coefs_[0][...] = 0
     model.intercepts_[0][...] = logit
@@ -757,8 +726,8 @@ def test_predictions_of_large_logits_are_finite(dtype, logit, method, blobs):
 
 @ALL_SOLVERS
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_training_from_large_logits_is_finite(solver, dtype, blobs):
-    X, y = blobs
+def test_training_from_large_logits_is_finite(solver, dtype, data):
+    X, y = data
     model = make_model(solver, (), init="normal", init_scale=1e8)
     probabilities = probabilities_or_divergence(model, X.astype(dtype), y)
     assert np.isfinite(probabilities).all()
@@ -776,16 +745,16 @@ def test_constant_features_are_trained_on(solver, constant):
 @MAY_DIE
 @ALL_SOLVERS
 @pytest.mark.parametrize("hidden", [(), (1,), (1, 1, 1)])
-def test_one_feature_and_one_unit_are_trained_on(solver, hidden, blobs):
-    X, y = blobs
+def test_one_feature_and_one_unit_are_trained_on(solver, hidden, data):
+    X, y = data
     assert np.isfinite(make_model(solver, hidden).fit(X[:, :1], y).predict_proba(X[:, :1])).all()
 
 
 @MAY_DIE
 @ALL_SOLVERS
 @pytest.mark.parametrize("activation", ["relu", "tanh", "logistic"])
-def test_thirty_layers_are_trained_on(solver, activation, blobs):
-    X, y = blobs
+def test_thirty_layers_are_trained_on(solver, activation, data):
+    X, y = data
     model = make_model(solver, (4,) * 30, activation=activation)
     assert np.isfinite(probabilities_or_divergence(model, X, y)).all()
 
@@ -801,15 +770,15 @@ def test_lbfgs_that_starts_at_the_minimum_has_its_loss():
     assert model.loss_ == pytest.approx(np.log(2))
 
 
-def test_overflow_of_hidden_units_gives_a_probability_of_one(blobs):
-    model = make_model(hidden=(2,)).fit(*blobs)
+def test_overflow_of_hidden_units_gives_a_probability_of_one(data):
+    model = make_model(hidden=(2,)).fit(*data)
     model.coefs_[0][...] = 1
     model.coefs_[1][...] = 1
     np.testing.assert_array_equal(model.predict_proba(np.full((1, 4), 1e308)), [[0, 1]])
 
 
-def test_row_without_a_prediction_is_named(blobs):
-    model = make_model(hidden=(2,)).fit(*blobs)
+def test_row_without_a_prediction_is_named(data):
+    model = make_model(hidden=(2,)).fit(*data)
     model.coefs_[0][...] = 1
     model.coefs_[1][...] = [[1], [-1]]
     X = np.ones((5, 4))
@@ -857,18 +826,18 @@ def test_convergence_does_not_warn(solver, breast_cancer):
 
 @ALL_SOLVERS
 @pytest.mark.parametrize(("verbose", "n_lines"), [(False, 0), (True, 6), (1, 6), (2, 3), (4, 1)])
-def test_verbose_prints_a_line_every_so_many_epochs(solver, verbose, n_lines, blobs, capsys):
-    make_model(solver, max_iter=6, verbose=verbose).fit(*blobs)
+def test_verbose_prints_a_line_every_so_many_epochs(solver, verbose, n_lines, data, capsys):
+    make_model(solver, max_iter=6, verbose=verbose).fit(*data)
     assert len(capsys.readouterr().out.splitlines()) == n_lines
 
 
-def test_lines_name_their_epoch(blobs, capsys):
-    make_model("gd", max_iter=6, verbose=2).fit(*blobs)
+def test_lines_name_their_epoch(data, capsys):
+    make_model("gd", max_iter=6, verbose=2).fit(*data)
     assert re.findall(r"Iteration (\d+)", capsys.readouterr().out) == ["2", "4", "6"]
 
 
-def test_loss_curve_starts_with_the_cost_before_the_first_update(blobs):
-    one, ten = make_model("gd", max_iter=1).fit(*blobs), make_model("gd").fit(*blobs)
+def test_loss_curve_starts_with_the_cost_before_the_first_update(data):
+    one, ten = make_model("gd", max_iter=1).fit(*data), make_model("gd").fit(*data)
     assert one.loss_curve_[0] == ten.loss_curve_[0]
 
 
@@ -912,23 +881,23 @@ def test_same_seed_gives_the_same_bits(solver, early_stopping, breast_cancer):
     )
 
 
-def test_refit_forgets_the_first_fit(blobs):
-    model = make_model().fit(*blobs)
+def test_refit_forgets_the_first_fit(data):
+    model = make_model().fit(*data)
     first = learned(model)
-    assert learned(model.fit(*blobs)) == first
+    assert learned(model.fit(*data)) == first
 
 
-def test_other_seed_gives_other_parameters(blobs, fitted):
-    other = make_model(random_state=2).fit(*blobs)
+def test_other_seed_gives_other_parameters(data, fitted):
+    other = make_model(random_state=2).fit(*data)
     assert not np.array_equal(parameters_of(other), parameters_of(fitted))
 
 
-def test_numpy_seed_is_used_without_random_state(blobs):
+def test_numpy_seed_is_used_without_random_state(data):
     model = make_model(random_state=None)
     np.random.seed(5)
-    first = parameters_of(clone(model).fit(*blobs))
+    first = parameters_of(clone(model).fit(*data))
     np.random.seed(5)
-    np.testing.assert_array_equal(parameters_of(clone(model).fit(*blobs)), first)
+    np.testing.assert_array_equal(parameters_of(clone(model).fit(*data)), first)
 
 
 @ALL_SOLVERS
@@ -996,9 +965,9 @@ def test_pickle_is_little_more_than_the_parameters(
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_epoch_costs_a_pickle_40_bytes(early_stopping, blobs):
-    short = make_model(early_stopping=early_stopping, max_iter=10).fit(*blobs)
-    long = make_model(early_stopping=early_stopping, max_iter=2010).fit(*blobs)
+def test_epoch_costs_a_pickle_40_bytes(early_stopping, data):
+    short = make_model(early_stopping=early_stopping, max_iter=10).fit(*data)
+    long = make_model(early_stopping=early_stopping, max_iter=2010).fit(*data)
     assert len(pickle.dumps(long)) - len(pickle.dumps(short)) <= 40 * 2000
 
 
@@ -1017,113 +986,113 @@ SCHEDULES = pytest.mark.parametrize("schedule", ["constant", "invscaling", "adap
 @FIRST_ORDER_SOLVERS
 @SCHEDULES
 @pytest.mark.parametrize("batch_size", [16, 60])
-def test_warm_start_of_one_epoch_each_is_one_fit(solver, schedule, batch_size, blobs):
+def test_warm_start_of_one_epoch_each_is_one_fit(solver, schedule, batch_size, data):
     common = {"learning_rate": schedule, "batch_size": batch_size}
-    whole = make_model(solver, max_iter=5, **common).fit(*blobs)
+    whole = make_model(solver, max_iter=5, **common).fit(*data)
     model = make_model(solver, max_iter=1, warm_start=True, **common)
     for _ in range(5):
-        model.fit(*blobs)
+        model.fit(*data)
     np.testing.assert_array_equal(parameters_of(model), parameters_of(whole))
 
 
 @FIRST_ORDER_SOLVERS
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_warm_start_meets_the_plateaus_of_one_fit(solver, blobs):
+def test_warm_start_meets_the_plateaus_of_one_fit(solver, data):
     # an epoch in two is a plateau, which lowers the rate
     common = {"learning_rate": "adaptive", "tol": 1.0, "n_iter_no_change": 2}
-    whole = make_model(solver, max_iter=7, **common).fit(*blobs)
+    whole = make_model(solver, max_iter=7, **common).fit(*data)
     model = make_model(solver, max_iter=1, warm_start=True, **common)
     for _ in range(7):
-        model.fit(*blobs)
+        model.fit(*data)
     np.testing.assert_array_equal(parameters_of(model), parameters_of(whole))
 
 
 @FIRST_ORDER_SOLVERS
 @SCHEDULES
 @pytest.mark.parametrize("batch_size", [16, 60])
-def test_partial_fit_of_one_epoch_each_is_one_fit(solver, schedule, batch_size, blobs):
+def test_partial_fit_of_one_epoch_each_is_one_fit(solver, schedule, batch_size, data):
     common = {"learning_rate": schedule, "batch_size": batch_size}
-    whole = make_model(solver, max_iter=5, **common).fit(*blobs)
+    whole = make_model(solver, max_iter=5, **common).fit(*data)
     model = make_model(solver, **common)
     for _ in range(5):
-        model.partial_fit(*blobs, classes=[0, 1])
+        model.partial_fit(*data, classes=[0, 1])
     np.testing.assert_array_equal(parameters_of(model), parameters_of(whole))
 
 
 @FIRST_ORDER_SOLVERS
 @SCHEDULES
-def test_pickle_in_between_changes_no_bit(solver, schedule, blobs):
+def test_pickle_in_between_changes_no_bit(solver, schedule, data):
     common = {"learning_rate": schedule, "batch_size": 16}
-    whole = make_model(solver, max_iter=6, **common).fit(*blobs)
-    model = make_model(solver, max_iter=3, warm_start=True, **common).fit(*blobs)
-    model = pickle.loads(pickle.dumps(model)).fit(*blobs)
+    whole = make_model(solver, max_iter=6, **common).fit(*data)
+    model = make_model(solver, max_iter=3, warm_start=True, **common).fit(*data)
+    model = pickle.loads(pickle.dumps(model)).fit(*data)
     np.testing.assert_array_equal(parameters_of(model), parameters_of(whole))
 
 
 @FIRST_ORDER_SOLVERS
-def test_partial_fit_goes_on_through_pickles(solver, blobs):
-    whole = make_model(solver, max_iter=3, batch_size=16).fit(*blobs)
-    model = make_model(solver, batch_size=16).partial_fit(*blobs, classes=[0, 1])
+def test_partial_fit_goes_on_through_pickles(solver, data):
+    whole = make_model(solver, max_iter=3, batch_size=16).fit(*data)
+    model = make_model(solver, batch_size=16).partial_fit(*data, classes=[0, 1])
     for _ in range(2):
-        model = pickle.loads(pickle.dumps(model)).partial_fit(*blobs)
+        model = pickle.loads(pickle.dumps(model)).partial_fit(*data)
     np.testing.assert_array_equal(parameters_of(model), parameters_of(whole))
 
 
 @FIRST_ORDER_SOLVERS
-def test_loss_curve_goes_on(solver, blobs):
-    whole = make_model(solver, max_iter=6).fit(*blobs)
-    model = make_model(solver, max_iter=3, warm_start=True).fit(*blobs).fit(*blobs)
+def test_loss_curve_goes_on(solver, data):
+    whole = make_model(solver, max_iter=6).fit(*data)
+    model = make_model(solver, max_iter=3, warm_start=True).fit(*data).fit(*data)
     assert model.loss_curve_ == whole.loss_curve_
 
 
 @FIRST_ORDER_SOLVERS
-def test_count_of_rows_goes_on(solver, blobs):
-    model = make_model(solver, max_iter=3, warm_start=True).fit(*blobs).fit(*blobs)
+def test_count_of_rows_goes_on(solver, data):
+    model = make_model(solver, max_iter=3, warm_start=True).fit(*data).fit(*data)
     assert model.t_ == 6 * 60
 
 
-def test_warm_start_of_lbfgs_goes_on_from_the_parameters(blobs):
-    model = make_model("lbfgs", max_iter=3, warm_start=True).fit(*blobs)
+def test_warm_start_of_lbfgs_goes_on_from_the_parameters(data):
+    model = make_model("lbfgs", max_iter=3, warm_start=True).fit(*data)
     before = model.loss_
-    assert model.fit(*blobs).loss_ < before
+    assert model.fit(*data).loss_ < before
 
 
-def test_without_warm_start_fit_starts_anew(blobs):
-    model = make_model().fit(*blobs)
+def test_without_warm_start_fit_starts_anew(data):
+    model = make_model().fit(*data)
     once = parameters_of(model)
-    np.testing.assert_array_equal(parameters_of(model.fit(*blobs)), once)
+    np.testing.assert_array_equal(parameters_of(model.fit(*data)), once)
 
 
-def test_warm_start_needs_the_same_layers(blobs):
-    model = make_model(warm_start=True).fit(*blobs)
+def test_warm_start_needs_the_same_layers(data):
+    model = make_model(warm_start=True).fit(*data)
     with pytest.raises(ValueError, match="hidden_layer_sizes"):
-        model.set_params(hidden_layer_sizes=(7,)).fit(*blobs)
+        model.set_params(hidden_layer_sizes=(7,)).fit(*data)
 
 
-def test_warm_start_needs_the_same_classes(blobs):
-    X, y = blobs
+def test_warm_start_needs_the_same_classes(data):
+    X, y = data
     model = make_model(warm_start=True).fit(X, y)
     with pytest.raises(ValueError, match="same classes"):
         model.fit(X, y + 1)
 
 
-def test_warm_start_needs_the_same_features(blobs):
-    X, y = blobs
+def test_warm_start_needs_the_same_features(data):
+    X, y = data
     model = make_model(warm_start=True).fit(X, y)
     with pytest.raises(ValueError, match="X has 3 features"):
         model.fit(X[:, :3], y)
 
 
 @FIRST_ORDER_SOLVERS
-def test_partial_fit_takes_one_class_first(solver, blobs):
-    X, y = blobs
+def test_partial_fit_takes_one_class_first(solver, data):
+    X, y = data
     model = make_model(solver).partial_fit(X[y == 1], y[y == 1], classes=[0, 1])
     assert model.classes_.tolist() == [0, 1]
 
 
 @FIRST_ORDER_SOLVERS
-def test_partial_fit_learns_from_batches_of_one_class(solver, blobs):
-    X, y = blobs
+def test_partial_fit_learns_from_batches_of_one_class(solver, data):
+    X, y = data
     model = make_model(solver, ())
     for _ in range(200):
         model.partial_fit(X[y == 1], y[y == 1], classes=[0, 1])
@@ -1131,43 +1100,43 @@ def test_partial_fit_learns_from_batches_of_one_class(solver, blobs):
     assert model.score(X, y) > 0.75
 
 
-def test_partial_fit_needs_classes_first(blobs):
+def test_partial_fit_needs_classes_first(data):
     with pytest.raises(ValueError, match="classes must be passed on the first call"):
-        make_model().partial_fit(*blobs)
+        make_model().partial_fit(*data)
 
 
 @pytest.mark.parametrize("classes", [[0], [0, 1, 2], [1, 1]])
-def test_partial_fit_needs_two_classes(classes, blobs):
+def test_partial_fit_needs_two_classes(classes, data):
     with pytest.raises(ValueError, match="Only binary classification is supported"):
-        make_model().partial_fit(*blobs, classes=classes)
+        make_model().partial_fit(*data, classes=classes)
 
 
-def test_partial_fit_refuses_other_classes_later(blobs):
-    model = make_model().partial_fit(*blobs, classes=[0, 1])
+def test_partial_fit_refuses_other_classes_later(data):
+    model = make_model().partial_fit(*data, classes=[0, 1])
     with pytest.raises(ValueError, match="not the same as"):
-        model.partial_fit(*blobs, classes=[0, 2])
+        model.partial_fit(*data, classes=[0, 2])
 
 
-def test_partial_fit_refuses_unknown_labels(blobs):
-    X, y = blobs
+def test_partial_fit_refuses_unknown_labels(data):
+    X, y = data
     model = make_model().partial_fit(X, y, classes=[0, 1])
     with pytest.raises(ValueError, match="same classes"):
         model.partial_fit(X, y + 1)
 
 
-def test_partial_fit_goes_on_from_fit(blobs):
-    model = make_model().fit(*blobs)
-    assert len(model.partial_fit(*blobs).loss_curve_) == 11
+def test_partial_fit_goes_on_from_fit(data):
+    model = make_model().fit(*data)
+    assert len(model.partial_fit(*data).loss_curve_) == 11
 
 
 def test_lbfgs_has_no_partial_fit():
     assert not hasattr(make_model("lbfgs"), "partial_fit")
 
 
-def test_partial_fit_never_warns_of_convergence(blobs):
+def test_partial_fit_never_warns_of_convergence(data):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        model = DeepBinaryClassifier().partial_fit(*blobs, classes=[0, 1])
+        model = DeepBinaryClassifier().partial_fit(*data, classes=[0, 1])
     assert model.n_iter_ == 1
 
 
@@ -1199,8 +1168,8 @@ def test_mlp_classifier_predicts_the_same_labels(activation, breast_cancer):
 
 
 @pytest.mark.parametrize("activation", ["leaky_relu", "elu", "silu", "gelu"])
-def test_mlp_classifier_lacks_other_activations(activation, blobs):
-    model = make_model(activation=activation).fit(*blobs)
+def test_mlp_classifier_lacks_other_activations(activation, data):
+    model = make_model(activation=activation).fit(*data)
     with pytest.raises(ValueError, match=f"no activation '{activation}'"):
         model.to_mlp_classifier()
 
@@ -1208,34 +1177,34 @@ def test_mlp_classifier_lacks_other_activations(activation, blobs):
 @FIRST_ORDER_SOLVERS
 @pytest.mark.parametrize("tol", [None, 1e-4])
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_mlp_classifier_can_be_trained_on(solver, tol, blobs):
-    mlp = make_model(solver, tol=tol).fit(*blobs).to_mlp_classifier()
+def test_mlp_classifier_can_be_trained_on(solver, tol, data):
+    mlp = make_model(solver, tol=tol).fit(*data).to_mlp_classifier()
     before = parameters_of(mlp)
-    mlp.partial_fit(*blobs)
+    mlp.partial_fit(*data)
     assert not np.array_equal(parameters_of(mlp), before)
 
 
-def test_mlp_classifier_has_weights_of_its_own(blobs):
-    model = make_model().fit(*blobs)
+def test_mlp_classifier_has_weights_of_its_own(data):
+    model = make_model().fit(*data)
     before = parameters_of(model)
-    model.to_mlp_classifier().partial_fit(*blobs)
+    model.to_mlp_classifier().partial_fit(*data)
     np.testing.assert_array_equal(parameters_of(model), before)
 
 
-def test_mlp_classifier_has_valid_parameters(blobs):
-    mlp = make_model("gd").fit(*blobs).to_mlp_classifier()
+def test_mlp_classifier_has_valid_parameters(data):
+    mlp = make_model("gd").fit(*data).to_mlp_classifier()
     mlp._validate_params()
     assert mlp.get_params()["solver"] == "sgd"
 
 
-def test_mlp_classifier_survives_clone_and_pickle(blobs):
-    X, _ = blobs
-    mlp = make_model().fit(*blobs).to_mlp_classifier()
+def test_mlp_classifier_survives_clone_and_pickle(data):
+    X, _ = data
+    mlp = make_model().fit(*data).to_mlp_classifier()
     again = pickle.loads(pickle.dumps(mlp))
     np.testing.assert_array_equal(again.predict_proba(X), mlp.predict_proba(X))
 
 
-def test_mlp_classifier_keeps_feature_names(blobs):
-    X, y = blobs
+def test_mlp_classifier_keeps_feature_names(data):
+    X, y = data
     model = make_model().fit(pd.DataFrame(X, columns=list("abcd")), y)
     assert model.to_mlp_classifier().feature_names_in_.tolist() == list("abcd")

@@ -1,5 +1,6 @@
 """Going on: calls of one epoch are one fit, through any interruption, and leave nothing behind."""
 
+import functools
 import pickle
 import subprocess
 import sys
@@ -8,9 +9,9 @@ import joblib
 import numpy as np
 import pytest
 
-from skdnn import DeepBinaryClassifier
+from tests import models
+from tests.models import RATES, assert_same_bits, learned, parameters_of
 
-RATES = {"gd": 0.5, "sgd": 0.1, "adam": 0.01, "adamw": 0.01, "lbfgs": 0.1}
 ALL_SOLVERS = pytest.mark.parametrize("solver", RATES)
 FIRST_ORDER_SOLVERS = pytest.mark.parametrize("solver", ["gd", "sgd", "adam", "adamw"])
 N_EPOCHS = 6
@@ -30,27 +31,7 @@ SETTINGS = {
 }
 EVERY_SETTING = pytest.mark.parametrize("setting", SETTINGS)
 
-
-def make_model(solver="adam", hidden=(5, 3), **parameters):
-    """Return a model that trains a few epochs and warns of nothing."""
-    defaults = {
-        "learning_rate_init": RATES[solver],
-        "max_iter": N_EPOCHS,
-        "tol": None,
-        "random_state": 1,
-        "batch_size": 16,
-        "row_space": False,
-    }
-    return DeepBinaryClassifier(hidden, solver=solver, **(defaults | parameters))
-
-
-def parameters_of(model):
-    return np.concatenate([p.ravel() for p in (*model.coefs_, *model.intercepts_)])
-
-
-def learned(model):
-    """Return a digest of everything that the model has learned."""
-    return joblib.hash({k: v for k, v in vars(model).items() if k not in model.get_params()})
+make_model = functools.partial(models.make_model, max_iter=N_EPOCHS, batch_size=16, row_space=False)
 
 
 def fit_in_calls(data, *args, n_calls=N_EPOCHS, **parameters):
@@ -65,27 +46,6 @@ def partial_fit_in_calls(data, *args, n_calls=N_EPOCHS, **parameters):
     for _ in range(n_calls):
         model.partial_fit(*data, classes=[0, 1])
     return model
-
-
-def assert_same_bits(model, other):
-    np.testing.assert_array_equal(parameters_of(model), parameters_of(other))
-
-
-@pytest.fixture(scope="module")
-def data():
-    generator = np.random.RandomState(1)
-    y = np.repeat([0, 1], 30)
-    X = generator.standard_normal((60, 4)) + y[:, None]
-    order = generator.permutation(60)
-    return X[order], y[order]
-
-
-@pytest.fixture(scope="module")
-def wide():
-    """Return 30 rows of 200 features."""
-    generator = np.random.RandomState(0)
-    X = generator.standard_normal((30, 200))
-    return X, (X[:, :3].sum(axis=1) > 0).astype(int)
 
 
 # ---------------------------------------------------------------------- k calls are one fit

@@ -26,6 +26,7 @@ import skdnn.dask.training
 from skdnn import DeepBinaryClassifier
 from skdnn.dask import DaskDeepBinaryClassifier
 from skdnn.solvers import DivergenceError
+from tests.callbacks import Callback
 
 UNEVEN = (60, 450, 290, 200)
 N_ROWS = sum(UNEVEN)
@@ -415,21 +416,12 @@ def test_nothing_stays_on_the_cluster_after_fit(client, data):
 
 
 def test_callback_stops_training(client, data):
-    class StopAfterTwo:
+    class StopAfterTwo(Callback):
         n_epochs = 0
-
-        def setup(self, estimator, context):
-            pass
-
-        def on_fit_task_begin(self, estimator, context, **others):
-            pass
 
         def on_fit_task_end(self, estimator, context, **others):
             self.n_epochs += context.task_name == "epoch"
             return self.n_epochs == 2
-
-        def teardown(self, estimator, context):
-            pass
 
     _, remote = make_pair(solver="gd")
     remote.set_callbacks(StopAfterTwo()).fit(*split(*data))

@@ -18,6 +18,7 @@ from skdnn import DeepBinaryClassifier
 from skdnn.dask import DaskDeepBinaryClassifier
 from skdnn.dask.held import load_partition
 from skdnn.dask.order import Order
+from tests.callbacks import Callback
 
 
 @pytest.fixture(scope="module")
@@ -84,23 +85,11 @@ def test_without_a_client_there_is_no_attribute_client():
 # ---------------------------------------------------------------------- callbacks
 
 
-class Unpicklable:
+class Unpicklable(Callback):
     """Callback that cannot be sent anywhere."""
 
     def __init__(self):
         self.lock = threading.Lock()
-
-    def setup(self, estimator, context):
-        pass
-
-    def teardown(self, estimator, context):
-        pass
-
-    def on_fit_task_begin(self, estimator, context):
-        pass
-
-    def on_fit_task_end(self, estimator, context):
-        pass
 
 
 def test_callback_that_cannot_be_pickled_stays_on_the_client(client, data):

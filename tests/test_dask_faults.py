@@ -20,6 +20,7 @@ from numpy.testing import assert_allclose
 
 from skdnn import DeepBinaryClassifier
 from skdnn.dask import DaskDeepBinaryClassifier
+from tests.callbacks import Callback
 
 PARAMETERS = {
     "hidden_layer_sizes": (8,),
@@ -87,7 +88,7 @@ def fit(model, X, y):
         raise errors[0]
 
 
-class SignalInEpoch:
+class SignalInEpoch(Callback):
     """Callback that sends a signal to a worker that holds rows, while it is asked for a step."""
 
     def __init__(self, client, signals):
@@ -95,15 +96,6 @@ class SignalInEpoch:
         self.signals = signals  # {epoch: signal}
         self.epoch = 0
         self.sent = []
-
-    def setup(self, estimator, context):
-        pass
-
-    def teardown(self, estimator, context):
-        pass
-
-    def on_fit_task_begin(self, estimator, context, **others):
-        pass
 
     def on_fit_task_end(self, estimator, context, **others):
         self.epoch += context.task_name == "epoch"

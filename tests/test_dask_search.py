@@ -10,6 +10,7 @@ from sklearn.model_selection import GridSearchCV
 
 from skdnn import Checkpoint, DeepBinaryClassifier
 from skdnn.dask import DaskDeepBinaryClassifier
+from tests.callbacks import Callback
 
 
 @pytest.fixture(scope="module")
@@ -65,17 +66,8 @@ def test_search_on_a_cluster_equals_the_local_one_and_scatters_data_once(
     assert_array_equal(again.cv_results_["mean_test_score"], local.cv_results_["mean_test_score"])
 
 
-class BreakDown:
+class BreakDown(Callback):
     """Raises after the third epoch."""
-
-    def setup(self, estimator, context):
-        pass
-
-    def teardown(self, estimator, context):
-        pass
-
-    def on_fit_task_begin(self, estimator, context):
-        pass
 
     def on_fit_task_end(self, estimator, context):
         if context.task_name == "epoch" and context.task_id == 2:

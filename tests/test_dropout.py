@@ -10,6 +10,7 @@ from skdnn.network.loss import log_loss
 from skdnn.network.network import Network
 from skdnn.network.prediction import predict_logits
 from skdnn.training.objective import Objective
+from tests.models import central_differences, parameters_of
 
 FIRST_ORDER_SOLVERS = pytest.mark.parametrize("solver", ["gd", "sgd", "adam", "adamw"])
 N_ROWS = 12
@@ -20,10 +21,6 @@ def make_model(solver="adam", hidden=(20, 10), **parameters):
     """Return a model that trains a few epochs and warns of nothing."""
     defaults = {"learning_rate_init": 0.01, "max_iter": 5, "tol": None, "random_state": 1}
     return DeepBinaryClassifier(hidden, solver=solver, **(defaults | parameters))
-
-
-def parameters_of(model):
-    return np.concatenate([p.ravel() for p in (*model.coefs_, *model.intercepts_)])
 
 
 def make_network(activation="identity", sizes=(4, 6, 1), dropout=(0.3,), dtype=float):
@@ -51,15 +48,6 @@ def factors(network, n_rows=50_000):
     """Return what the units of the hidden layers are multiplied by, drawn for many rows."""
     network.draw_dropout(n_rows, np.random.RandomState(3))
     return network.workspace(n_rows).dropout
-
-
-@pytest.fixture(scope="module")
-def data():
-    generator = np.random.RandomState(1)
-    y = np.repeat([0, 1], 30)
-    X = generator.standard_normal((60, 4)) + y[:, None]
-    order = generator.permutation(60)
-    return X[order], y[order]
 
 
 # ---------------------------------------------------------------------- the mean
@@ -126,19 +114,6 @@ class FixedDropout(Objective):
     def value_and_gradient(self, batch):
         self._random_state = np.random.RandomState(7)
         return super().value_and_gradient(batch)
-
-
-def central_differences(objective, step=1e-5):
-    x, whole = objective.parameters.copy(), objective.all_rows()
-    differences = np.empty_like(x)
-    for i, shift in enumerate(np.eye(x.size) * step):
-        objective.parameters[...] = x + shift
-        above, _ = objective.value_and_gradient(whole)
-        objective.parameters[...] = x - shift
-        below, _ = objective.value_and_gradient(whole)
-        differences[i] = (above - below) / (2 * step)
-    objective.parameters[...] = x
-    return differences
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -10,6 +10,7 @@ from skdnn.network.activations import ACTIVATIONS, get_activation
 from skdnn.network.network import Network
 from skdnn.solvers import Adam, GradientDescent, Momentum, make_schedule
 from skdnn.training.objective import Objective
+from tests.callbacks import Callback
 
 
 @pytest.fixture(scope="module")
@@ -76,20 +77,11 @@ def test_weights_make_no_temporaries_to_speak_of(rows):
     assert peak_of_steps(rows, SOLVERS["adam"], sample_weight=np.ones(10_000)) < 64_000
 
 
-class MemoryOfEpochs:
+class MemoryOfEpochs(Callback):
     """Callback that notes the memory in use after every epoch."""
 
     def __init__(self):
         self.used = []
-
-    def setup(self, estimator, context):
-        pass
-
-    def teardown(self, estimator, context):
-        pass
-
-    def on_fit_task_begin(self, estimator, context):
-        pass
 
     def on_fit_task_end(self, estimator, context):
         self.used.append(tracemalloc.get_traced_memory()[0])

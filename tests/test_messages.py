@@ -1,5 +1,6 @@
 """What the estimator tells its user: warnings, lines of progress, its HTML and its tags."""
 
+import functools
 import re
 import warnings
 
@@ -10,31 +11,13 @@ from sklearn.utils import estimator_html_repr, get_tags
 
 from skdnn import DeepBinaryClassifier
 from skdnn.network.activations import ACTIVATIONS
+from tests import models
+from tests.models import RATES
 
-RATES = {"gd": 0.5, "sgd": 0.1, "adam": 0.01, "adamw": 0.01, "lbfgs": 0.1}
 ALL_SOLVERS = pytest.mark.parametrize("solver", RATES)
 FIRST_ORDER_SOLVERS = pytest.mark.parametrize("solver", ["gd", "sgd", "adam", "adamw"])
 
-
-def make_model(solver="adam", hidden=(5, 3), **parameters):
-    """Return a model that trains a few epochs and warns of nothing."""
-    defaults = {
-        "learning_rate_init": RATES[solver],
-        "max_iter": 6,
-        "tol": None,
-        "random_state": 1,
-        "batch_size": 16,
-    }
-    return DeepBinaryClassifier(hidden, solver=solver, **(defaults | parameters))
-
-
-@pytest.fixture(scope="module")
-def data():
-    generator = np.random.RandomState(1)
-    y = np.repeat([0, 1], 30)
-    X = generator.standard_normal((60, 4)) + y[:, None]
-    order = generator.permutation(60)
-    return X[order], y[order]
+make_model = functools.partial(models.make_model, max_iter=6, batch_size=16)
 
 
 def warnings_of(model, *data):

@@ -3,9 +3,10 @@
 Where the two differ on purpose, each side has a test of its own at the end.
 """
 
+import io
 import os
 import signal
-import threading
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -19,6 +20,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.utils._param_validation import InvalidParameterError
 
 from skdnn import DeepBinaryClassifier, DivergenceError
+from tests.models import assert_same_bits, parameters_of
 
 BOTH = pytest.mark.parametrize("estimator_class", [MLPClassifier, DeepBinaryClassifier])
 SOLVERS = pytest.mark.parametrize("solver", ["lbfgs", "sgd", "adam"])
@@ -29,14 +31,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 # at these no epoch but the first improves on anything
 STANDING_STILL = {"learning_rate_init": 1e-12, "tol": 1e-4, "random_state": 0}
 MISSING = object()
-
-
-def parameters_of(model):
-    return np.concatenate([p.ravel() for p in (*model.coefs_, *model.intercepts_)])
-
-
-def assert_same_bits(model, other):
-    np.testing.assert_array_equal(parameters_of(model), parameters_of(other))
 
 
 @pytest.fixture(scope="module")
@@ -702,28 +696,31 @@ def test_epochs_until_a_plateau(estimator_class, expected, solver, early_stoppin
     assert model.fit(*data).n_iter_ == expected
 
 
+class PressesCtrlC(io.StringIO):
+    """A terminal at which Ctrl-C is pressed when it shows the third epoch."""
+
+    def write(self, text):
+        if text.startswith("Iteration 3,"):
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().write(text)
+
+
 @pytest.fixture
-def ctrl_c():
-    """Press Ctrl-C soon, and let it raise KeyboardInterrupt, which test runners may not."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    yield
-    timer.join()
-    signal.signal(signal.SIGINT, before)
+def ctrl_c_in_third_epoch(ctrl_c, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", PressesCtrlC())
 
 
-ENDLESS = {"max_iter": 10**7, "tol": 0.0, "n_iter_no_change": np.inf}
+ENDLESS = {"max_iter": 10**7, "tol": 0.0, "n_iter_no_change": np.inf, "verbose": True}
 
 
-@pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.usefixtures("ctrl_c_in_third_epoch")
 @STOCHASTIC
 def test_their_fit_swallows_ctrl_c(solver, data):
     with pytest.warns(UserWarning, match="Training interrupted by user"):
         make(MLPClassifier, solver=solver, **ENDLESS).fit(*data)
 
 
-@pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.usefixtures("ctrl_c_in_third_epoch")
 @SOLVERS
 def test_our_fit_raises_keyboard_interrupt(solver, data):
     # lbfgs ends by itself where rounding leaves no descent: noise takes it long

@@ -28,6 +28,7 @@ from skdnn.container.container import open_container, sign, write_container
 from skdnn.container.exact_json import decode, encode
 from skdnn.persistence import ModelFileError, load_model, save_model
 from skdnn.training.state import TrainingState
+from tests.processes import run_script
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(__file__).with_name("data")
@@ -507,17 +508,6 @@ def test_permissions_are_kept(saved):
     saved.chmod(0o640)
     save_model(load_model(saved), saved)
     assert saved.stat().st_mode & 0o777 == 0o640
-
-
-def run_script(name, *arguments):
-    pytest.importorskip("resource")
-    return subprocess.run(
-        [sys.executable, "-m", f"robustness.{name}", *arguments],
-        cwd=ROOT,
-        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
 
 
 def test_kills_leave_the_old_file_or_the_new():

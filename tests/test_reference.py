@@ -20,6 +20,7 @@ from skdnn.network.loss import log_loss_and_gradient, probability, signs_of
 from skdnn.network.network import Network
 from skdnn.solvers import Adam, Momentum, make_schedule
 from skdnn.training.objective import Objective
+from tests.models import central_differences
 
 MLP_ACTIVATIONS = ["identity", "logistic", "tanh", "relu"]
 FORMATS = {"dense": np.asarray, "sparse": scipy.sparse.csr_array}
@@ -116,19 +117,6 @@ def small_problem(activation="relu", alpha=0.0, weighted=False, kind="dense", n_
     network.parameters[...] = 0.5 * generator.standard_normal(network.parameters.size)
     objective = Objective(network, FORMATS[kind](X), y, weight, alpha=alpha)
     return network, objective, X, y, weight
-
-
-def central_differences(objective, step=1e-5):
-    x, whole = objective.parameters.copy(), objective.all_rows()
-    differences = np.empty_like(x)
-    for i, shift in enumerate(np.eye(x.size) * step):
-        objective.parameters[...] = x + shift
-        above, _ = objective.value_and_gradient(whole)
-        objective.parameters[...] = x - shift
-        below, _ = objective.value_and_gradient(whole)
-        differences[i] = (above - below) / (2 * step)
-    objective.parameters[...] = x
-    return differences
 
 
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "elu"])

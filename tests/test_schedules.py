@@ -1,12 +1,14 @@
 """Learning rates, warmup, clipping and decoupled decay against formulas written out here."""
 
+import functools
 import math
 
 import numpy as np
 import pytest
 
-from skdnn import DeepBinaryClassifier
 from skdnn.solvers import SCHEDULES, Adam, GradientDescent, Momentum, make_schedule
+from tests import models
+from tests.models import parameters_of
 
 FIRST_ORDER = ["gd", "sgd", "adam", "adamw"]
 FIRST_ORDER_SOLVERS = pytest.mark.parametrize("solver", FIRST_ORDER)
@@ -16,35 +18,14 @@ N_EPOCHS = 12
 N_BATCHES = {"gd": 1, "sgd": 4, "adam": 4, "adamw": 4}
 MAY_NOT_CONVERGE = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-
-def make_model(solver="adam", **parameters):
-    """Return a model that trains a few epochs and warns of nothing."""
-    defaults = {
-        "learning_rate_init": RATE,
-        "max_iter": N_EPOCHS,
-        "tol": None,
-        "random_state": 1,
-        "batch_size": 16,
-    }
-    return DeepBinaryClassifier((5, 3), solver=solver, **(defaults | parameters))
-
-
-def parameters_of(model):
-    return np.concatenate([p.ravel() for p in (*model.coefs_, *model.intercepts_)])
+make_model = functools.partial(
+    models.make_model, learning_rate_init=RATE, max_iter=N_EPOCHS, batch_size=16
+)
 
 
 def last_steps(n_batches, n_epochs=N_EPOCHS):
     """Return the number, counted from 1, of the last step of each epoch."""
     return n_batches * np.arange(1, n_epochs + 1)
-
-
-@pytest.fixture(scope="module")
-def data():
-    generator = np.random.RandomState(1)
-    y = np.repeat([0, 1], 30)
-    X = generator.standard_normal((60, 4)) + y[:, None]
-    order = generator.permutation(60)
-    return X[order], y[order]
 
 
 # ---------------------------------------------------------------------- published formulas

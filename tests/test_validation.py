@@ -10,6 +10,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skdnn import DeepBinaryClassifier
+from tests.callbacks import Callback
+from tests.models import parameters_of
 
 RATES = {"gd": 0.5, "sgd": 0.3, "adam": 0.05, "adamw": 0.05, "lbfgs": 0.1}
 ALL_SOLVERS = pytest.mark.parametrize("solver", RATES)
@@ -29,14 +31,6 @@ def make_model(solver="adam", **parameters):
         "momentum": 0.5,
     }
     return DeepBinaryClassifier((20,), solver=solver, **(defaults | parameters))
-
-
-def parameters_of(model):
-    return np.concatenate([p.ravel() for p in (*model.coefs_, *model.intercepts_)])
-
-
-def learned(model):
-    return sorted(name for name in vars(model) if name.endswith("_"))
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +220,7 @@ def test_refused_rows_leave_an_unfitted_model_unfitted(noisy):
     model = make_model()
     with pytest.raises(ValueError, match="features"):
         model.fit(X, y, X_val=X_val[:, 1:], y_val=y_val)
-    assert learned(model) == []
+    assert [name for name in vars(model) if name.endswith("_")] == []
 
 
 # ---------------------------------------------------------------------- through a pipeline
@@ -590,14 +584,8 @@ def test_partial_fit_has_no_validation_scores(noisy):
     assert make_model().partial_fit(X, y, classes=[0, 1]).validation_scores_ is None
 
 
-class Observer:
+class Observer(Callback):
     """A callback that looks at everything and asks for nothing."""
-
-    def setup(self, estimator, context):
-        pass
-
-    def teardown(self, estimator, context):
-        pass
 
     def on_fit_task_begin(self, estimator, context, *, X, y, metadata, fitted_estimator):
         pass

@@ -1,5 +1,7 @@
 """class_weight: sample weights by label, alone and together with the rows' own."""
 
+import functools
+
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss
@@ -10,30 +12,13 @@ from skdnn import DeepBinaryClassifier
 from skdnn.network.activations import get_activation
 from skdnn.network.network import Network
 from skdnn.training.objective import Objective
+from tests import models
+from tests.models import RATES, assert_same_bits, parameters_of
 
-RATES = {"gd": 0.5, "sgd": 0.1, "adam": 0.01, "adamw": 0.01, "lbfgs": 0.1}
 ALL_SOLVERS = pytest.mark.parametrize("solver", RATES)
 FIRST_ORDER_SOLVERS = pytest.mark.parametrize("solver", ["gd", "sgd", "adam", "adamw"])
 
-
-def make_model(solver="adam", **parameters):
-    """Return a model that trains a few epochs and warns of nothing."""
-    defaults = {
-        "learning_rate_init": RATES[solver],
-        "max_iter": 8,
-        "tol": None,
-        "random_state": 1,
-        "batch_size": 16,
-    }
-    return DeepBinaryClassifier((5, 3), solver=solver, **(defaults | parameters))
-
-
-def parameters_of(model):
-    return np.concatenate([p.ravel() for p in (*model.coefs_, *model.intercepts_)])
-
-
-def assert_same_bits(model, other):
-    np.testing.assert_array_equal(parameters_of(model), parameters_of(other))
+make_model = functools.partial(models.make_model, max_iter=8, batch_size=16)
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +29,6 @@ def data():
     X = generator.standard_normal((60, 4)) + y[:, None]
     order = generator.permutation(60)
     return X[order], y[order]
-
-
-@pytest.fixture(scope="module")
-def weight():
-    return np.random.RandomState(2).uniform(0.5, 3, 60)
 
 
 # ---------------------------------------------------------------------- the same as sample weights
