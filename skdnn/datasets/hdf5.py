@@ -17,6 +17,9 @@ from typing import Any, overload
 import h5py
 import numpy as np
 
+from skdnn.datasets.lzf import check_lzf
+from skdnn.datasets.sources import broken_link, source_files
+
 __all__ = [
     "as_labels",
     "check_features",
@@ -192,6 +195,7 @@ def as_labels(labels: h5py.Dataset) -> Array:
     """Read an open dataset of labels as `read_labels` does."""
     if not labels:
         raise ValueError("The labels are a dataset of a file that is closed.")
+    source_files(labels)
     key = (labels.name or "").lstrip("/")
     _check_labels(labels, key)
     return _read_labels(labels, key)
@@ -249,9 +253,11 @@ def get_dataset(file: h5py.File, key: str, parameter: str) -> h5py.Dataset:
         node = file[key]
     except KeyError as error:
         raise _MissingKeyError(
-            f"{file.filename}: {parameter}={key!r} is a link that leads to nothing ({error})."
+            f"{file.filename}: {parameter}={key!r} {broken_link(file, key)} ({error})."
         ) from error
-    if not isinstance(node, h5py.Dataset):
+    if isinstance(node, h5py.Dataset):
+        source_files(node)
+    else:
         raise ValueError(
             f"{file.filename}: {parameter}={key!r} is a {type(node).__name__.lower()}, not a "
             f"dataset; the datasets are {_dataset_keys(file)}."
@@ -301,6 +307,9 @@ def _check_labels(labels: h5py.Dataset, key: str) -> None:
 
 def _read_features(features: h5py.Dataset, scale: float | None, flatten: bool) -> Array:
     X = features[()]  # (n_samples, ...)
+    with np.errstate(all="ignore"):
+        if X.dtype.kind == "f" and not np.isfinite(X.sum()):
+            check_lzf(features, 0, len(features))
     if scale is not None:
         X = np.divide(X, float(scale), dtype=scaled_dtype(X.dtype))
     if flatten:

@@ -20,6 +20,7 @@ import numpy as np
 import scipy.sparse
 
 from skdnn.datasets.hdf5 import check_scale, scaled_dtype
+from skdnn.datasets.lzf import check_lzf
 from skdnn.datasets.stored import StoredRows
 
 __all__ = ["HDF5Matrix"]
@@ -28,6 +29,9 @@ Array = np.ndarray
 
 # Rows that show which columns and dtype a transform gives
 _PROBE_ROWS = 8
+
+# Rows on their way that make reading worth its while
+_LEAST_ROWS = 32
 
 # Rows that stand for a whole file in its fingerprint
 _FINGERPRINT_ROWS = 1000
@@ -338,6 +342,11 @@ class HDF5Matrix:
         return self._stored.is_filtered or self.transform is not None
 
     @property
+    def least_limit(self) -> int:
+        """The ``memory_limit`` below which rows come one by one, or nearly so."""
+        return min(self.nbytes, _LEAST_ROWS * self._staged_row_bytes)
+
+    @property
     def staged_bytes(self) -> int:
         """What is held by the way while rows are read."""
         return self._block_rows * self._staged_row_bytes
@@ -473,10 +482,14 @@ class HDF5Matrix:
             if transform is not None:
                 raise ValueError(f"transform={transform!r} makes {what} of {where}.")
             raise ValueError(f"Input X has values too large for {values.dtype} in {where}.")
+        with self.open() as dataset:
+            check_lzf(dataset, rows[i], rows[i] + 1)
+            is_lzf = dataset.compression == "lzf"
+        hint = " LZF has no checksum: damage may look so, too." if is_lzf else ""
         what = "NaN" if np.isnan(stored[i]).any() else "infinity"
         raise ValueError(
             f"Input X contains {what} in {where}. Select the other rows, or mend the file: X[mask] "
-            "with a boolean mask leaves rows out."
+            f"with a boolean mask leaves rows out.{hint}"
         )
 
 

@@ -51,6 +51,11 @@ def take_rows(X: Any, rows: Array) -> Any:
 def row_blocks(X: Any, size: int) -> Iterator[Any]:
     """Return consecutive blocks of up to ``size`` rows of an array, a CSR matrix or a file."""
     if isinstance(X, HDF5Matrix):
+        if X.memory_limit < X.least_limit:
+            raise ValueError(
+                f"memory_limit={X.memory_limit} is too small to read {X!r} by more than a few rows "
+                f"at a time: raise it to {X.least_limit} bytes."
+            )
         # few reads, each of whole blocks: those that an array would be cut into, if they fit into
         # what training leaves of the limit
         row_bytes = X.shape[1] * X.dtype.itemsize

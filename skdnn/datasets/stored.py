@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 
 from skdnn.datasets.hdf5 import check_features, get_dataset, open_for_reading
+from skdnn.datasets.sources import source_files
 
 __all__ = ["StoredRows"]
 
@@ -90,6 +91,7 @@ class StoredRows:
             self.n_bytes: int = dataset.id.get_storage_size()
             self.row_bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
             self.chunk_rows = min(dataset.chunks[0], len(dataset)) if dataset.chunks else 1
+            self._files = [self.path, *source_files(dataset)]
             self.is_filtered = dataset.id.get_create_plist().get_nfilters() > 0
             if self.is_filtered:
                 # else a chunk larger than the cache is decompressed again for each part of it
@@ -121,7 +123,13 @@ class StoredRows:
                     f"{self} cannot be pickled, so no other process can read it: it is not in a "
                     "file on disk."
                 )
-        return {**self.__dict__, "_live": None}
+            self._live.file.flush()
+        # what is hashed, by joblib.Memory say, is not the same once the file is not
+        return {**self.__dict__, "_live": None, "_versions": list(map(_version, self._files))}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        del state["_versions"]
+        self.__dict__.update(state)
 
     @contextmanager
     def open(self) -> Iterator[h5py.Dataset]:
@@ -129,6 +137,7 @@ class StoredRows:
         if self._live is not None:
             if not self._live:
                 raise ValueError(f"{self} cannot be read: its file has been closed.")
+            source_files(self._live)
             yield self._live
             return
         with open_for_reading(self.path, **self._cache) as file:
@@ -206,3 +215,12 @@ class StoredRows:
                     last = int(ends[k])
             yield slice(first, last)
             first = last
+
+
+def _version(path: str) -> tuple[int, ...]:
+    """Return what changes whenever a file is written or replaced."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return ()
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino

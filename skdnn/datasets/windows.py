@@ -86,7 +86,8 @@ class Windows:
         n_rows = max(0, matrix.memory_limit - matrix.staged_bytes) // row_bytes
         # a window that is short of a batch can then take one more group
         least = min(self.n_rows, self._batch_size + largest)
-        if n_rows < least:
+        # what training reads, prediction must read too
+        if n_rows < least or matrix.memory_limit < matrix.least_limit:
             raise ValueError(
                 f"memory_limit={matrix.memory_limit} is too small to train from {matrix!r}: two "
                 f"windows of a batch of {self._batch_size} rows and {largest} rows of whole "
@@ -101,6 +102,7 @@ class Windows:
         """Return a ``memory_limit`` that will do: with it, the groups may be larger too."""
         matrix = copy.copy(self._matrix)
         row_bytes = 2 * matrix.shape[1] * matrix.dtype.itemsize + _INDEX_BYTES
+        limit = max(limit, matrix.least_limit)
         while limit < matrix.nbytes:
             matrix.memory_limit = limit
             largest = int(np.diff(matrix.chunk_groups()[1]).max(initial=0))
