@@ -6,14 +6,16 @@ PYTEST = OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MPLBACKEND=Agg
 .PHONY: demo test test-min lint bench robustness docs clean
 
 .venv/%: pyproject.toml
-	test -d .venv || $(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
-	touch $@
+	@echo "Installing skdnn[$*] and what it needs into .venv: a minute or more, once"
+	@test -d .venv || $(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
+	@touch $@
 
 .venv-min/test: pyproject.toml requirements-min.txt
-	test -d .venv-min || $(PYTHON) -m venv .venv-min
-	.venv-min/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements-min.txt --editable ".[test]"
-	touch $@
+	@echo "Installing the lowest supported versions into .venv-min: a minute or more, once"
+	@test -d .venv-min || $(PYTHON) -m venv .venv-min
+	@.venv-min/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements-min.txt --editable ".[test]"
+	@touch $@
 
 demo: .venv/plot
 	MPLBACKEND=Agg .venv/bin/python examples/plot_image_classifier.py $(ARGS)

@@ -1,4 +1,4 @@
-"""``python -m skdnn info FILE``: what a model, checkpoint or data file holds."""
+"""``python -m skdnn info FILE``: what a model, checkpoint or data file holds; ``--version``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from skdnn._version import __version__
 from skdnn.classifier import DeepBinaryClassifier
 from skdnn.container.container import (
     HDF5_SIGNATURE,
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0, or 1 when the file cannot be read. Wrong arguments exit with 2.
     """
     parser = argparse.ArgumentParser(prog="python -m skdnn", description="Tools for skdnn's files.")
+    parser.add_argument("--version", action="version", version=f"skdnn {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     info = commands.add_parser(
         "info", help="print what a file holds", description="Print what a file holds."

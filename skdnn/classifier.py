@@ -24,6 +24,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from skdnn._version import documentation_url
 from skdnn.datasets.hdf5 import as_labels
 from skdnn.datasets.rows import row_blocks
 from skdnn.mlp import as_mlp_classifier
@@ -268,12 +269,6 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     """
 
     _parameter_constraints = CONSTRAINTS
-    # where the HTML representation links to
-    _doc_link_module = "skdnn"
-    _doc_link_template = (
-        "https://skdnn.readthedocs.io/en/stable/generated/skdnn.{estimator_name}.html"
-    )
-
     classes_: Array
     coefs_: list[Array]
     intercepts_: list[Array]
@@ -812,6 +807,14 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         """
         check_is_fitted(self)
         return as_mlp_classifier(self)
+
+    def _get_doc_link(self) -> str:
+        """Return where the HTML representation links to, if the documentation has a host."""
+        cls = type(self)
+        package = cls.__module__.rpartition(".")[0]
+        if package.partition(".")[0] != "skdnn" or not documentation_url():
+            return ""
+        return f"{documentation_url()}/generated/{package}.{cls.__name__}.html"
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coefs_")

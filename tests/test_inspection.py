@@ -1,6 +1,7 @@
 """What inspection tells against numpy by hand, on every kind of input."""
 
 import tracemalloc
+from xml.etree import ElementTree
 
 import h5py
 import numpy as np
@@ -520,6 +521,12 @@ def test_tables_become_data_frames(model, breast_cancer):
     assert frame.shape == (3, 9)
     assert frame["layer"].tolist() == [1, 2, 3]
     assert pd.DataFrame(dead_units(model, breast_cancer[0]).summary).shape == (2, 4)
+
+
+def test_table_is_a_table_in_a_notebook():
+    table = ElementTree.fromstring(Table(x=[1.5, 2], name=["<b>", "c"])._repr_html_())
+    rows = [[cell.text for cell in row] for row in table.iter("tr")]
+    assert rows == [["x", "name"], ["1.5", "<b>"], ["2", "c"]]
 
 
 def test_table_prints_its_columns_side_by_side():

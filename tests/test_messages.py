@@ -3,6 +3,7 @@
 import functools
 import re
 import warnings
+from email.message import Message
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import estimator_html_repr, get_tags
 
 from skdnn import DeepBinaryClassifier
+from skdnn._version import documentation_url
 from skdnn.network.activations import ACTIVATIONS
 from tests import models
 from tests.models import RATES
@@ -235,7 +237,10 @@ def test_silence_is_the_default(solver, data, capfd):
 
 @pytest.fixture(scope="module")
 def html():
-    return estimator_html_repr(DeepBinaryClassifier())
+    """Return what a notebook shows once the documentation has a host."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("skdnn.classifier.documentation_url", lambda: "https://host/stable")
+        return estimator_html_repr(DeepBinaryClassifier())
 
 
 @pytest.fixture(scope="module")
@@ -243,9 +248,21 @@ def links(html):
     return re.findall(r'href="([^"]*)"', html)
 
 
+def test_html_links_to_nothing_as_long_as_the_documentation_has_no_host():
+    assert documentation_url() == ""
+    assert "href" not in estimator_html_repr(DeepBinaryClassifier())
+
+
 def test_html_links_to_the_documentation(links):
-    page = r"https://skdnn\.readthedocs\.io/.*DeepBinaryClassifier\.html"
-    assert re.fullmatch(page, links[0])
+    assert links[0] == "https://host/stable/generated/skdnn.DeepBinaryClassifier.html"
+
+
+def test_documentation_is_where_the_project_says(monkeypatch):
+    entries = Message()
+    entries["Project-URL"] = "Source, https://source"
+    entries["Project-URL"] = "Documentation, https://host/stable/"
+    monkeypatch.setattr("skdnn._version.metadata", lambda name: entries)
+    assert documentation_url.__wrapped__() == "https://host/stable"
 
 
 @pytest.mark.parametrize("name", DeepBinaryClassifier().get_params())

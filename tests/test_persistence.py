@@ -22,6 +22,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import skdnn
 from skdnn import DeepBinaryClassifier
 from skdnn.__main__ import main
 from skdnn.container.container import open_container, sign, write_container
@@ -766,6 +767,12 @@ def test_info_of_what_is_no_file_is_one_line(content, tmp_path, capsys):
     assert printed.err.startswith("skdnn: error: ")
     assert printed.err.count("\n") == 1
     assert str(path) in printed.err
+
+
+def test_command_line_tells_the_version(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"skdnn {skdnn.__version__}\n"
 
 
 def test_info_wants_a_file():
