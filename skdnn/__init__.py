@@ -3,12 +3,14 @@
 from skdnn._version import __version__
 from skdnn.callbacks import Checkpoint, load_checkpoint
 from skdnn.classifier import DeepBinaryClassifier
+from skdnn.ensemble import DeepEnsembleClassifier
 from skdnn.persistence import ModelFileError, load_model, save_model
 from skdnn.solvers import DivergenceError
 
 __all__ = [
     "Checkpoint",
     "DeepBinaryClassifier",
+    "DeepEnsembleClassifier",
     "DivergenceError",
     "ModelFileError",
     "__version__",

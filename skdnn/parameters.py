@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from sklearn.base import _fit_context
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 
 from skdnn.network.activations import ACTIVATIONS
 from skdnn.network.initializers import INITIALIZERS
@@ -21,6 +21,7 @@ from skdnn.solvers import SCHEDULES
 __all__ = [
     "CONSTRAINTS",
     "ENCODER_CONSTRAINTS",
+    "ENSEMBLE_CONSTRAINTS",
     "SOLVERS",
     "check_dropout",
     "check_hidden_layer_sizes",
@@ -77,6 +78,18 @@ ENCODER_CONSTRAINTS: dict[str, list[Any]] = {
     "min_frequency": [_POSITIVE_INTEGER],
     "target_encoding": ["boolean"],
     "missing_indicator": ["boolean"],
+    "random_state": ["random_state"],
+}
+
+ENSEMBLE_CONSTRAINTS: dict[str, list[Any]] = {
+    "estimator": [HasMethods(["fit", "decision_function"]), None],
+    "n_estimators": [_POSITIVE_INTEGER],
+    "encoder": [StrOptions({"auto"}), HasMethods(["fit", "transform"]), None],
+    "kinds": [list, tuple, None],
+    "cv": ["cv_object"],
+    "n_jobs": [Integral, None],
+    "warm_start": ["boolean"],
+    "verbose": ["verbose"],
     "random_state": ["random_state"],
 }
 

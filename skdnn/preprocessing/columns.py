@@ -12,10 +12,19 @@ from numbers import Number, Real
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-__all__ = ["Table", "as_text", "categories_of", "check_columns", "is_gap", "numbers_of"]
+from skdnn.datasets.rows import is_on_disk
+
+__all__ = [
+    "Table",
+    "as_text",
+    "categories_of",
+    "check_columns",
+    "check_table",
+    "is_gap",
+    "numbers_of",
+]
 
 Array = np.ndarray
 
@@ -51,19 +60,8 @@ class Table:
     def __init__(self, X: Any, estimator: Any, *, reset: bool) -> None:
         if not reset:
             check_is_fitted(estimator)
-        self._is_frame = hasattr(X, "columns") and hasattr(X, "dtypes")
-        if self._is_frame:
-            validate_data(estimator, X, reset=reset, skip_check_array=True)
-            for size, what in zip(X.shape, ("sample", "feature"), strict=True):
-                if size == 0:
-                    raise ValueError(
-                        f"Found array with 0 {what}(s) (shape={X.shape}) while a minimum of 1 is "
-                        "required."
-                    )
-        else:
-            if not hasattr(X, "dtype"):
-                X = _as_array(X)
-            X = validate_data(estimator, X, reset=reset, dtype=None, ensure_all_finite=False)
+        self._is_frame = is_frame(X)
+        X = check_table(X, estimator, reset=reset)
         self._X = X
         self.n_rows, self.n_columns = X.shape
         names = getattr(estimator, "feature_names_in_", None)
@@ -118,10 +116,47 @@ class Table:
         return "category"
 
 
-def _as_array(X: Any) -> Array:
-    """Return nested sequences as an array, of objects where types are mixed."""
-    return check_array(
-        X, dtype=None, ensure_all_finite=False, ensure_min_samples=0, ensure_min_features=0
+def is_frame(X: Any) -> bool:
+    """Return whether X is a data frame, of pandas or polars."""
+    return hasattr(X, "columns") and hasattr(X, "dtypes")
+
+
+def check_table(X: Any, estimator: Any, *, reset: bool, accept_sparse: bool = False) -> Any:
+    """Return X if it is a table with rows and columns: a data frame as it is, or an array.
+
+    Parameters
+    ----------
+    X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
+    estimator : estimator
+        Whose ``n_features_in_`` and ``feature_names_in_`` are set or compared with.
+    reset : bool
+        Whether to set them.
+    accept_sparse : bool, default=False
+        Whether it may be sparse.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For anything else.
+    """
+    if is_frame(X):
+        for size, what in zip(X.shape, ("sample", "feature"), strict=True):
+            if size == 0:
+                raise ValueError(
+                    f"Found array with 0 {what}(s) (shape={X.shape}) while a minimum of 1 is "
+                    "required."
+                )
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        return X
+    if is_on_disk(X):
+        raise TypeError(f"A table must be in memory, and {X!r} is in a file: give X[:].")
+    if not hasattr(X, "dtype"):
+        listed = np.asarray(X)
+        # numbers stay numbers where text stands beside them
+        X = np.array(X, dtype=object) if listed.dtype.kind in "US" else listed
+    sparse = "csr" if accept_sparse else False
+    return validate_data(
+        estimator, X, reset=reset, accept_sparse=sparse, dtype=None, ensure_all_finite=False
     )
 
 

@@ -83,6 +83,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         Which columns are categories; all False for sparse X.
     dropped_features_ : dict of {str: str}
         Why a column has no output, by its name.
+    n_outputs_ : int
+        Number of columns of the encoding.
     uses_target_ : bool
         Whether labels have a say in the encoding.
 
@@ -194,6 +196,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         if scipy.sparse.issparse(X):
             X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32))
             self.categorical_features_ = np.zeros(X.shape[1], bool)
+            self.n_outputs_ = X.shape[1]
             self._scaler = MaxAbsScaler().fit(X)
             return self._scaler.transform(X)
         table = Table(X, self, reset=True)
@@ -280,6 +283,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             n_prepared += column.n_prepared
         self._n_prepared = n_prepared
         self._layout = Layout(outputs)
+        self.n_outputs_ = len(self._layout.outputs)
 
     # ------------------------------------------------------------------ transform
 

@@ -1,0 +1,5 @@
+"""K networks, a fold each, one prediction."""
+
+from skdnn.ensemble.classifier import DeepEnsembleClassifier
+
+__all__ = ["DeepEnsembleClassifier"]

@@ -1,0 +1,522 @@
+"""DeepEnsembleClassifier: parameters, validation, fit and predict.
+
+The facade decides; folds, encoders and members do. What a network is, `DeepBinaryClassifier` knows.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.callback import CallbackContext, CallbackSupportMixin
+from sklearn.metrics import check_scoring
+from sklearn.utils import InputTags, check_consistent_length, check_random_state, get_tags
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import check_is_fitted
+
+from skdnn.classifier import DeepBinaryClassifier
+from skdnn.ensemble.defaults import resolve_estimator
+from skdnn.ensemble.encoded import EncodedTable, encoded_blocks, resolve_encoder
+from skdnn.ensemble.folds import Fold, Rows, draw_seed, make_folds
+from skdnn.ensemble.judgement import Judge, Judgement, both_sides, log_odds
+from skdnn.network.loss import probability
+from skdnn.numerics.threads import single_blas_thread
+from skdnn.parameters import ENSEMBLE_CONSTRAINTS, fit_context
+from skdnn.preprocessing import TableEncoder
+from skdnn.preprocessing.columns import check_table
+from skdnn.training.targets import check_sample_weight, encode_labels
+
+__all__ = ["DeepEnsembleClassifier"]
+
+Array = np.ndarray
+
+
+class DeepEnsembleClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+    """Deep ensemble that takes a table as it is: numbers, categories, text labels and gaps.
+
+    ``n_estimators`` networks, each trained on all folds but one and stopped by that, answer with
+    the mean of their probabilities [1]_. What the networks see is the table as
+    :class:`~skdnn.preprocessing.TableEncoder` encodes it.
+
+    Parameters
+    ----------
+    estimator : DeepBinaryClassifier, default=None
+        What each network is a copy of; ``early_stopping`` is set, and ``random_state`` is drawn
+        for each. None: two hidden layers of 128 units, ``alpha=1``, ``learning_rate_init=0.001``
+        and batches of a thirtieth of the rows, from 16 to 256.
+    n_estimators : int, default=8
+        Number of networks. One is a plain network that is stopped early.
+    encoder : "auto", transformer or None, default="auto"
+        What makes a matrix of the table. "auto" is ``TableEncoder()``. None: X is a matrix of
+        finite numbers, scaled already. A transformer of another class is fitted for each network
+        anew, since it might look at labels.
+    kinds : list of (encoder, estimator), default=None
+        Networks of several kinds: the first is of the first kind, the second of the second, and
+        so on in turn; one of each kind shares a fold. Each part may be what ``encoder`` and
+        ``estimator`` may be, which have no say then.
+    cv : int, splitter or iterable, default=None
+        The folds. None or an int: 8, or so many, stratified and shuffled, by groups if there are
+        any; fewer where a class has fewer rows. Where there are more networks than folds, they
+        are shuffled again.
+    n_jobs : int, default=None
+        Networks that are trained at the same time, on threads. None is 1, unless a
+        ``joblib.parallel_config`` says otherwise; -1 is one a core. Results do not depend on it.
+    warm_start : bool, default=False
+        Whether `fit` adds networks to those that there are, up to ``n_estimators``, all the same
+        as if there had been so many in the first call. X and y must be those of then.
+    verbose : int, default=0
+        1: print a line for each network; more: each network's ``verbose`` is 1 less.
+    random_state : int, RandomState instance or None, default=None
+        Generator of folds, initial weights, orders of the rows, and of the encoder's folds.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (2,)
+        Class labels, sorted. The second is the positive class.
+    estimators_ : list of DeepBinaryClassifier
+        The networks.
+    encoders_ : list of transformers
+        The encoder of each network; the same object where they share it.
+    estimator_weights_ : ndarray of shape (n_networks,)
+        What each network counts in the mean; the sum is 1. The same for all of a kind, and more
+        for kinds with a lower out-of-fold log loss: in proportion to ``exp(-loss / 8)`` of the
+        loss summed over the rows.
+    estimator_ : DeepBinaryClassifier
+        What the first network is a copy of, its parameters resolved.
+    encoder_ : transformer
+        Fitted to all rows, of the first kind.
+    oof_decision_function_ : ndarray of shape (n_samples,)
+        Log-odds of each row by the mean of the networks that were not trained on it. NaN where
+        each was, as with less networks than folds, and where a row has no weight.
+    oof_log_loss_ : float
+        Log loss of these, weighted: what to expect on new rows.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Their names, if they have names that are all strings.
+
+    See Also
+    --------
+    DeepBinaryClassifier : One network.
+    skdnn.preprocessing.TableEncoder : What the networks see of a table.
+    sklearn.ensemble.HistGradientBoostingClassifier : Boosted trees, in the same place.
+
+    Notes
+    -----
+    Networks are trained in float32. A table whose encoding would be large is encoded batch by
+    batch.
+
+    References
+    ----------
+    .. [1] Lakshminarayanan, Pritzel, Blundell (2017). Simple and scalable predictive uncertainty
+       estimation using deep ensembles. NeurIPS. arXiv:1612.01474.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from skdnn import DeepEnsembleClassifier
+    >>> X = pd.DataFrame({"age": [22, 38, None, 35] * 25, "port": ["S", "C", "S", None] * 25})
+    >>> model = DeepEnsembleClassifier(random_state=0).fit(X, ["no", "yes", "no", "yes"] * 25)
+    >>> model.predict(X[:2])
+    array(['no', 'yes'], dtype='<U3')
+    >>> model.member_proba(X[:2]).shape
+    (2, 8)
+    """
+
+    _parameter_constraints = ENSEMBLE_CONSTRAINTS
+    # where the HTML representation links to
+    _doc_link_module = "skdnn"
+    _doc_link_template = DeepBinaryClassifier._doc_link_template
+
+    classes_: Array
+    estimators_: list[DeepBinaryClassifier]
+    encoders_: list[Any]
+    oof_decision_function_: Array
+    oof_log_loss_: float
+    _judgement: Judgement
+    _kind_encoders: list[Any]
+
+    def __init__(
+        self,
+        estimator: DeepBinaryClassifier | None = None,
+        n_estimators: int = 8,
+        *,
+        encoder: Any = "auto",
+        kinds: Sequence[tuple[Any, DeepBinaryClassifier | None]] | None = None,
+        cv: Any = None,
+        n_jobs: int | None = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.estimator = estimator
+        self.n_estimators = n_estimators
+        self.encoder = encoder
+        self.kinds = kinds
+        self.cv = cv
+        self.n_jobs = n_jobs
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.random_state = random_state
+
+    # ------------------------------------------------------------------ training
+
+    @fit_context
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+    ) -> Self:
+        """Train the networks.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
+            The table.
+        y : array-like of shape (n_samples,)
+            Labels of two classes: integers, booleans or strings.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights of rows, in training and in stopping. Rows of weight 0 are left
+            out before anything is drawn. The encoder looks at no weights.
+        groups : array-like of shape (n_samples,), default=None
+            For ``cv``: rows of a group are on the same side of a fold.
+
+        Returns
+        -------
+        self : DeepEnsembleClassifier
+
+        Raises
+        ------
+        ValueError, TypeError
+            For data or parameters that cannot be used; the estimator stays as it was.
+        DivergenceError
+            When the training of a network leaves the finite numbers.
+        """
+        with self._unchanged_on_error():
+            self._fit(X, y, sample_weight, groups)
+        return self
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> None:
+        continuing = self.warm_start and hasattr(self, "estimators_")
+        metadata = {"sample_weight": sample_weight, "groups": groups}
+        data = {"X": X, "y": y, "metadata": {k: v for k, v in metadata.items() if v is not None}}
+        n_before = len(self.estimators_) if continuing else 0
+        kinds = self._check_kinds()
+        n_kinds = len(kinds)
+        given = self._check_rows(X, y, sample_weight, groups, continuing)
+        if n_before > self.n_estimators:
+            raise ValueError(
+                f"n_estimators={self.n_estimators} must not be less than the {n_before} networks "
+                "that warm_start=True goes on from."
+            )
+        if n_before == self.n_estimators:
+            warnings.warn(
+                f"There are n_estimators={n_before} networks already: warm_start=True adds none.",
+                UserWarning,
+                stacklevel=4,
+            )
+        if continuing and self._judgement.n_kinds != n_kinds:
+            raise ValueError(
+                f"There are networks of {self._judgement.n_kinds} kinds, which warm_start=True "
+                f"goes on from, and {n_kinds} kinds now."
+            )
+        context = self._init_callback_context(
+            max_subtasks=self.n_estimators - n_before, sequential_subtasks=False
+        ).call_on_fit_task_begin(estimator=self, **data)
+        if not continuing:
+            self._root = int(check_random_state(self.random_state).randint(2**31 - 1))
+            self._judgement = Judgement(n_kinds, len(given.y))
+            self.estimators_, self.encoders_ = [], []
+        n_rounds = -(-self.n_estimators // n_kinds)  # networks of the first kind
+        folds = make_folds(self.cv, n_rounds, n_kinds, given, self._root)
+        rows = given.select(given.weighted)
+        n_train = min(train.size for train, _ in folds)
+        tables, templates = self._make_kinds(kinds, rows, n_train, continuing)
+        members = range(n_before, self.n_estimators)
+        tasks = [context.subcontext(task_name="network", task_id=k) for k in members]
+        with single_blas_thread():
+            fitted = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
+                delayed(self._fit_member)(
+                    k, templates[k % n_kinds], tables[k % n_kinds], folds[k // n_kinds], rows, task
+                )
+                for k, task in zip(members, tasks, strict=True)
+            )
+        held_out = [given.weighted[folds[k // n_kinds][1]] for k in members]
+        self._publish(fitted, held_out, given)
+        context.call_on_fit_task_end(estimator=self, reconstruction_attributes={}, **data)
+
+    def _check_rows(
+        self, X: Any, y: Any, sample_weight: Any, groups: Any, continuing: bool
+    ) -> Rows:
+        """Return the rows; set what is known of features and classes."""
+        X = check_table(X, self, reset=not continuing, accept_sparse=True)
+        if y is None:
+            raise ValueError(
+                "DeepEnsembleClassifier requires y to be passed, but the target y is None."
+            )
+        self.classes_, positive = encode_labels(y, self.classes_ if continuing else None)
+        check_consistent_length(X, positive, groups)
+        if continuing and positive.size != self._judgement.n_rows:
+            raise ValueError(
+                f"warm_start=True adds networks to those of {self._judgement.n_rows} rows: X and y "
+                f"must be the same, but have {positive.size} rows."
+            )
+        weight = check_sample_weight(sample_weight, positive.size)
+        groups = None if groups is None else np.asarray(groups)
+        rows = Rows(X, self.classes_[positive.astype(np.intp)], positive, weight, groups)
+        if np.unique(positive[rows.weighted]).size < 2:
+            raise ValueError(
+                "DeepEnsembleClassifier needs samples of 2 classes, but all rows with a positive "
+                f"weight are of one class: {rows.y[rows.weighted[0]]}."
+            )
+        return rows
+
+    def _check_kinds(self) -> list[tuple[Any, Any]]:
+        """Return the kinds that there are networks of, each an encoder and an estimator."""
+        kinds = [(self.encoder, self.estimator)] if self.kinds is None else list(self.kinds)
+        if not kinds:
+            raise ValueError("kinds must have at least one pair of encoder and estimator.")
+        for pair in kinds:
+            if not isinstance(pair, tuple | list) or len(pair) != 2:
+                raise ValueError(
+                    f"kinds must hold pairs of encoder and estimator, got {pair!r:.100}."
+                )
+        return kinds[: self.n_estimators]
+
+    def _make_kinds(
+        self, kinds: list[tuple[Any, Any]], rows: Rows, n_train: int, continuing: bool
+    ) -> tuple[list[EncodedTable], list[DeepBinaryClassifier]]:
+        """Return the table as each kind of network sees it, and what these are copies of."""
+        encoders = list(self._kind_encoders) if continuing else []
+        templates = [resolve_estimator(e, len(rows.y), n_train) for _, e in kinds]
+        if not continuing:
+            encoders = [
+                resolve_encoder(encoder, draw_seed(self._root, 1, kind))
+                for kind, (encoder, _) in enumerate(kinds)
+            ]
+        tables = [EncodedTable(e, rows.X, rows.y, fitted=continuing) for e in encoders]
+        self._kind_encoders = encoders
+        self.encoder_, self.estimator_ = encoders[0], templates[0]
+        return tables, templates
+
+    def _fit_member(
+        self,
+        k: int,
+        template: DeepBinaryClassifier,
+        table: EncodedTable,
+        fold: Fold,
+        rows: Rows,
+        task: CallbackContext,
+    ) -> tuple[DeepBinaryClassifier, Any, Array]:
+        """Return network k, its encoder, and what it says of the rows set aside."""
+        started = time.perf_counter()
+        encoder, *X = table.select(fold)
+        y = [rows.y[part] for part in fold]
+        weight = [None if rows.weight is None else rows.weight[part] for part in fold]
+        member = clone(template).set_params(random_state=draw_seed(self._root, 2, k))
+        scoring = member.scoring
+        judge = Judge(
+            rows.positive[fold[1]],
+            None if scoring == "loss" else check_scoring(member, scoring),
+            np.random.RandomState(draw_seed(self._root, 3, k)),
+        )
+        member.set_params(verbose=max(0, int(self.verbose) - 1), scoring=judge)
+        data = {"X": X[0], "y": y[0], "metadata": None}
+        task.call_on_fit_task_begin(estimator=self, **data)
+        with task.propagate_callback_context(member):
+            member.fit(X[0], y[0], weight[0], X_val=X[1], y_val=y[1], sample_weight_val=weight[1])
+        member.set_params(scoring=scoring)
+        task.call_on_fit_task_end(estimator=self, **data)
+        if self.verbose:
+            print(
+                f"Network {k + 1} of {self.n_estimators}: best of {member.n_iter_} epochs is "
+                f"{member.best_iter_}, validation score = {member.best_validation_score_:.6f}, "
+                f"{time.perf_counter() - started:.1f} s",
+                flush=True,
+            )
+        return member, encoder, judge.logits
+
+    def _publish(
+        self,
+        fitted: list[tuple[DeepBinaryClassifier, Any, Array]],
+        held_out: list[Array],
+        given: Rows,
+    ) -> None:
+        """Add networks to the ensemble, and what they say of the rows set aside."""
+        n_before = len(self.estimators_)
+        self.estimators_ = [*self.estimators_, *(member for member, _, _ in fitted)]
+        self.encoders_ = [*self.encoders_, *(encoder for _, encoder, _ in fitted)]
+        n_kinds = self._judgement.n_kinds
+        kinds = [k % n_kinds for k in range(len(self.estimators_))]
+        says = [logits for _, _, logits in fitted]
+        self._judgement = self._judgement.with_more(kinds[n_before:], held_out, says)
+        kind_weights = self._judgement.weigh_kinds(given.positive, given.weight)
+        self.estimator_weights_ = (kind_weights / np.bincount(kinds))[kinds]
+        self.oof_decision_function_ = self._judgement.log_odds(kind_weights)
+        self.oof_log_loss_ = self._judgement.log_loss(kind_weights, given.positive, given.weight)
+
+    @contextmanager
+    def _unchanged_on_error(self) -> Iterator[None]:
+        """Take back what a failed call set."""
+        before = {name: value for name, value in vars(self).items() if _is_learned(name)}
+        try:
+            yield
+        except BaseException:
+            for name in [name for name in vars(self) if _is_learned(name)]:
+                delattr(self, name)
+            self.__dict__.update(before)
+            raise
+
+    # ------------------------------------------------------------------ prediction
+
+    def _member_logits(self, X: Any) -> Iterator[tuple[slice, int, Array]]:
+        """Return blocks of rows, and each network's logits of them.
+
+        Networks that share an encoder see a block that was encoded once.
+        """
+        for encoder in {id(encoder): encoder for encoder in self.encoders_}.values():
+            first = 0
+            for n_rows, block in encoded_blocks(encoder, X):
+                rows = slice(first, first + n_rows)
+                for k, member in enumerate(self.estimators_):
+                    if self.encoders_[k] is encoder:
+                        yield rows, k, member.decision_function(block)[:n_rows]
+                first = rows.stop
+
+    def _mean_probabilities(self, X: Any) -> Array:
+        """Return the probability of each class, (2, n_samples)."""
+        check_is_fitted(self)
+        X = check_table(X, self, reset=False, accept_sparse=True)
+        sums = np.zeros((2, X.shape[0]))
+        for rows, k, logits in self._member_logits(X):
+            sums[:, rows] += self.estimator_weights_[k] * both_sides(logits)
+        return sums
+
+    def predict_proba(self, X: ArrayLike) -> Array:
+        """Return the probability of each class: the mean over the networks.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, 2)
+            float64, in the order of ``classes_``.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a table or a column that cannot be used; the message names it.
+        """
+        return self._mean_probabilities(X).T
+
+    def predict_log_proba(self, X: ArrayLike) -> Array:
+        """Return the logarithm of `predict_proba`.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        log_probabilities : ndarray of shape (n_samples, 2)
+            Finite: small probabilities are from their own side of the logit.
+        """
+        return np.log(self._mean_probabilities(X).T)
+
+    def decision_function(self, X: ArrayLike) -> Array:
+        """Return the log-odds of ``classes_[1]``, by the mean probability.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        log_odds : ndarray of shape (n_samples,)
+            float64.
+        """
+        return log_odds(self._mean_probabilities(X))
+
+    def predict(self, X: ArrayLike) -> Array:
+        """Return the more probable class of each row.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Entries of ``classes_``, in its dtype.
+        """
+        negative, positive = self._mean_probabilities(X)
+        return self.classes_[(positive > negative).astype(np.intp)]
+
+    def member_proba(self, X: ArrayLike) -> Array:
+        """Return each network's probability of ``classes_[1]``.
+
+        Where the networks disagree, rows like these were few in training.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_networks)
+            float64. `predict_proba` is their mean, by ``estimator_weights_``.
+        """
+        check_is_fitted(self)
+        table = check_table(X, self, reset=False, accept_sparse=True)
+        probabilities = np.empty((table.shape[0], len(self.estimators_)))
+        for rows, k, logits in self._member_logits(table):
+            probabilities[rows, k] = probability(logits.astype(np.float64))
+        return probabilities
+
+    # ------------------------------------------------------------------ interfaces
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "oof_log_loss_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        inputs = [_input_tags(encoder) for encoder, _ in self._check_kinds()]
+        for name in ("sparse", "allow_nan", "string", "categorical"):
+            setattr(tags.input_tags, name, all(getattr(tag, name) for tag in inputs))
+        return tags
+
+
+def _input_tags(encoder: Any) -> Any:
+    """Return which tables an encoder, as the user gives it, takes."""
+    if encoder is None:
+        return InputTags(sparse=True)
+    ours = isinstance(encoder, str | TableEncoder)
+    tags = get_tags(TableEncoder() if ours else encoder).input_tags
+    # others may let gaps through, which no network takes
+    tags.allow_nan &= ours
+    return tags
+
+
+def _is_learned(name: str) -> bool:
+    return (name.endswith("_") and not name.startswith("_")) or name in (
+        "_root",
+        "_judgement",
+        "_kind_encoders",
+    )

@@ -1,0 +1,134 @@
+"""Which rows each network trains on, and which it is stopped by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
+
+__all__ = ["Fold", "Rows", "draw_seed", "make_folds", "take"]
+
+Array = np.ndarray
+Fold = tuple[Array, Array]  # rows to train on, rows set aside
+
+# As many as there are networks, by default, if each kind then has most rows to train on
+_N_FOLDS, _FEWEST_FOLDS = 8, 4
+
+
+def draw_seed(root: int, *path: int) -> int:
+    """Return the seed of one of many generators, the same however many others there are."""
+    return int(np.random.SeedSequence([root, *path]).generate_state(1)[0])
+
+
+def take(X: Any, rows: Array) -> Any:
+    """Return some rows of a table, by index."""
+    return X.iloc[rows] if hasattr(X, "iloc") else X[rows]
+
+
+class Rows(NamedTuple):
+    """Rows that the ensemble is fitted to."""
+
+    X: Any
+    y: Array  # labels
+    positive: Array  # bool
+    weight: Array | None
+    groups: Array | None
+
+    @property
+    def weighted(self) -> Array:
+        """Which rows have a positive weight."""
+        return np.arange(len(self.y)) if self.weight is None else np.flatnonzero(self.weight)
+
+    def select(self, rows: Array) -> Rows:
+        """Return some of the rows, by index."""
+        if rows.size == len(self.y):
+            return self
+        weight = None if self.weight is None else self.weight[rows]
+        groups = None if self.groups is None else self.groups[rows]
+        return Rows(take(self.X, rows), self.y[rows], self.positive[rows], weight, groups)
+
+
+def make_folds(cv: Any, n_members: int, n_kinds: int, rows: Rows, root: int) -> list[Fold]:
+    """Return a fold for each network of a kind.
+
+    Parameters
+    ----------
+    cv : None, int, splitter or iterable
+        As of `DeepEnsembleClassifier`. Splits are gone through again where there are more
+        networks than folds: each time in another order, if they are ours or draw one.
+    n_members : int
+        Number of networks of a kind.
+    n_kinds : int
+        Number of kinds.
+    rows : Rows
+        Those of weight 0 too, which a user's splits may count.
+    root : int
+        Seed.
+
+    Returns
+    -------
+    folds : list of (ndarray, ndarray)
+        Indices among the rows of positive weight.
+
+    Raises
+    ------
+    ValueError
+        When a class has too few rows, or a fold cannot be trained on.
+    """
+    weighted = rows.select(rows.weighted)
+    if cv is None or isinstance(cv, Integral):
+        n_folds = max(_N_FOLDS // n_kinds, _FEWEST_FOLDS) if cv is None else int(cv)
+        splits = _stratified(n_folds, weighted, root)
+    else:
+        splits = _repeat(check_cv(cv, rows.y, classifier=True), rows)
+    folds = []
+    for k, (train, held_out) in zip(range(n_members), splits, strict=False):
+        for part, what in ((train, "train on"), (held_out, "validate on")):
+            if part.size == 0:
+                raise ValueError(f"cv gives network {k} no rows of positive weight to {what}.")
+        if np.unique(weighted.positive[train]).size < 2:
+            raise ValueError(
+                f"cv gives network {k} rows of one class to train on: {weighted.y[train[0]]!r}. "
+                "Use a stratified splitter."
+            )
+        folds.append((train, held_out))
+    return folds
+
+
+def _repeat(splitter: Any, rows: Rows) -> Iterator[Fold]:
+    """Go through a user's splits, again and again."""
+    place = np.full(len(rows.y), -1)
+    place[rows.weighted] = np.arange(rows.weighted.size)
+    n_splits = 0
+    while True:
+        for split in splitter.split(rows.X, rows.y, rows.groups):
+            n_splits += 1
+            train, held_out = (place[np.asarray(part)] for part in split)
+            yield train[train >= 0], held_out[held_out >= 0]
+        if n_splits == 0:
+            raise ValueError(f"cv={splitter!r} gives no splits.")
+
+
+def _stratified(n_folds: int, rows: Rows, root: int) -> Iterator[Fold]:
+    """Shuffle and split, again and again."""
+    n_rows = np.bincount(rows.positive, minlength=2)
+    rarer = int(n_rows.argmin())
+    n_folds = min(n_folds, int(n_rows.min()))
+    if n_folds < 2:
+        label = rows.y[np.flatnonzero(rows.positive == rarer)[0]]
+        raise ValueError(
+            f"Class {label!r} has 1 row, but each class needs 2: one to train on, and one to set "
+            "aside."
+        )
+    kind: Any = StratifiedKFold
+    if rows.groups is not None:
+        kind = StratifiedGroupKFold
+        n_folds = min(n_folds, np.unique(rows.groups).size)
+    repetition = 0
+    while True:
+        splitter = kind(n_folds, shuffle=True, random_state=draw_seed(root, 0, repetition))
+        yield from splitter.split(rows.positive, rows.positive, rows.groups)
+        repetition += 1

@@ -1,0 +1,163 @@
+"""What networks say of rows that they did not train on, and how much each kind of them counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy.special import log_expit
+
+from skdnn.network.loss import log_loss, probability, signs_of
+
+__all__ = ["Judge", "Judgement", "both_sides", "log_odds"]
+
+Array = np.ndarray
+
+# A kind whose log loss, summed over the rows, is so much higher than another's counts 1/e of it
+_TEMPERATURE = 8.0
+
+# Parts of the rows set aside
+_N_PARTS = 4
+
+
+def both_sides(logits: Array) -> Array:
+    """Return the probabilities of both classes, (2, n_samples), in float64."""
+    logits = logits.astype(np.float64)
+    return np.stack([probability(-logits), probability(logits)])
+
+
+def log_odds(sides: Array) -> Array:
+    """Return the log-odds of what `both_sides` gives, or of weighted sums of it."""
+    return np.log(sides[1]) - np.log(sides[0])
+
+
+class Judgement:
+    """Sums of out-of-fold probabilities, for each kind of network.
+
+    Parameters
+    ----------
+    n_kinds, n_rows : int
+    """
+
+    def __init__(self, n_kinds: int, n_rows: int) -> None:
+        self.n_kinds, self.n_rows = n_kinds, n_rows
+        self._sums = np.zeros((n_kinds, 2, n_rows))
+        self._counts = np.zeros((n_kinds, n_rows), np.intp)
+
+    def with_more(self, kinds: list[int], rows: list[Array], logits: list[Array]) -> Judgement:
+        """Return a copy with what networks say of rows that were set aside.
+
+        Parameters
+        ----------
+        kinds : list of int
+            Kind of each network.
+        rows : list of ndarray of int
+            Rows that each did not train on.
+        logits : list of ndarray
+            Its logits of these.
+        """
+        more = Judgement(self.n_kinds, self.n_rows)
+        more._sums[...], more._counts[...] = self._sums, self._counts
+        for kind, place, says in zip(kinds, rows, logits, strict=True):
+            more._sums[kind][:, place] += both_sides(says)
+            more._counts[kind][place] += 1
+        return more
+
+    def log_odds(self, kind_weights: Array) -> Array:
+        """Return the log-odds of each row, NaN where no network judged it."""
+        judged = self._counts > 0
+        weights = np.where(judged, kind_weights[:, np.newaxis], 0) / np.maximum(self._counts, 1)
+        result = np.full(self.n_rows, np.nan)
+        known = judged.any(axis=0)
+        result[known] = log_odds((self._sums * weights[:, np.newaxis]).sum(axis=0)[:, known])
+        return result
+
+    def log_loss(self, kind_weights: Array, positive: Array, sample_weight: Array | None) -> float:
+        """Return the log loss of the rows that were judged and weigh something."""
+        says = self.log_odds(kind_weights)
+        known = ~np.isnan(says)
+        if sample_weight is not None:
+            known &= sample_weight > 0
+        signs = signs_of(positive[known], np.dtype(np.float64))
+        return log_loss(says[known], signs, None if sample_weight is None else sample_weight[known])
+
+    def weigh_kinds(self, positive: Array, sample_weight: Array | None) -> Array:
+        """Return what each kind counts in the mean, from its log loss; the sum is 1.
+
+        Parameters
+        ----------
+        positive : ndarray of bool of shape (n_rows,)
+            Labels.
+        sample_weight : ndarray of shape (n_rows,) or None
+            Weights of the rows.
+
+        Returns
+        -------
+        kind_weights : ndarray of shape (n_kinds,)
+            Proportional to ``exp(-loss / 8)``, where a loss is the sum over the rows that all
+            kinds judged. All the same where there are none.
+        """
+        common = (self._counts > 0).all(axis=0)
+        weight = np.ones(self.n_rows) if sample_weight is None else sample_weight.copy()
+        weight *= common
+        if self.n_kinds == 1 or not weight.any():
+            return np.full(self.n_kinds, 1 / self.n_kinds)
+        n_common = np.count_nonzero(weight)
+        losses = np.array([self.log_loss(one, positive, weight) for one in np.eye(self.n_kinds)])
+        shares = np.exp((losses.min() - losses) * n_common / _TEMPERATURE)
+        return shares / shares.sum()
+
+
+class Judge:
+    """Scorer of epochs that keeps what a network says of each row, in an epoch that others chose.
+
+    The rows set aside choose the epoch that a network returns to, and judged by that epoch they
+    would do well by choice: on pure noise, too. So they are dealt into parts, and the rows of a
+    part are judged in the epoch that the other parts find best.
+
+    Parameters
+    ----------
+    positive : ndarray of bool of shape (n_samples,)
+        Labels of the rows set aside. Each part has its share of both classes.
+    scorer : callable or None
+        What chooses the network's epoch; None: its log loss.
+    random_state : RandomState
+        Generator that deals the rows.
+
+    Attributes
+    ----------
+    logits : ndarray of shape (n_samples,)
+        What the network says.
+    """
+
+    def __init__(
+        self,
+        positive: Array,
+        scorer: Callable[..., float] | None,
+        random_state: np.random.RandomState,
+    ) -> None:
+        shuffled = random_state.permutation(positive.size)
+        by_class = shuffled[np.argsort(positive[shuffled], kind="stable")]
+        self._part = np.empty(positive.size, np.intp)
+        self._part[by_class] = np.arange(positive.size) % _N_PARTS
+        self._signs = signs_of(positive, np.dtype(np.float64))
+        self._scorer = scorer
+        self._lowest = np.full(_N_PARTS, np.inf)
+        self.logits = np.zeros(positive.size)
+
+    def __call__(self, model: Any, X: Any, y: Array, sample_weight: Array | None = None) -> float:
+        """Return the score of the rows set aside."""
+        logits = model.decision_function(X)
+        losses = -log_expit(-self._signs * logits)
+        if sample_weight is not None:
+            losses *= sample_weight
+        of_parts = np.bincount(self._part, losses, _N_PARTS)
+        of_others = of_parts.sum() - of_parts
+        is_better = of_others < self._lowest
+        self._lowest[is_better] = of_others[is_better]
+        np.copyto(self.logits, logits, where=is_better[self._part])
+        if self._scorer is not None:
+            weight = {} if sample_weight is None else {"sample_weight": sample_weight}
+            return float(self._scorer(model, X, y, **weight))
+        return -log_loss(logits, signs_of(y == model.classes_[1], logits.dtype), sample_weight)

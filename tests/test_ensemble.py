@@ -1,0 +1,457 @@
+"""DeepEnsembleClassifier: its own promises, and its place among scikit-learn's tools."""
+
+import io
+import pickle
+
+import joblib
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import scipy.sparse
+import sklearn
+import skops.io
+from scipy.special import expit
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import make_column_transformer
+from sklearn.datasets import load_breast_cancer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    RepeatedStratifiedKFold,
+    StratifiedKFold,
+    cross_val_score,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skdnn import DeepBinaryClassifier, DeepEnsembleClassifier
+from skdnn.preprocessing import TableEncoder
+
+SMALL = DeepBinaryClassifier((8,), learning_rate_init=0.01, alpha=1, max_iter=10, tol=None)
+
+QUIET = pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.ConvergenceWarning", "ignore:Hidden layer:UserWarning"
+)
+# Quantiles, and the order of the rows in batches, are of rows and not of weights.
+WEIGHTS_DO_NOT_REPEAT = {
+    f"check_sample_weight_equivalence_on_{kind}_data": "rows are drawn and encoded one by one"
+    for kind in ("dense", "sparse")
+}
+
+
+@QUIET
+@parametrize_with_checks(
+    [DeepEnsembleClassifier(n_estimators=2)],
+    expected_failed_checks=lambda e: WEIGHTS_DO_NOT_REPEAT,
+)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@QUIET
+@parametrize_with_checks([DeepEnsembleClassifier(SMALL, n_estimators=2, encoder=None)])
+def test_scikit_learn_checks_without_encoder(estimator, check):
+    check(estimator)
+
+
+# ---------------------------------------------------------------------- tables
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Return 400 rows of numbers, categories, text and gaps, and labels that they tell of."""
+    rng = np.random.RandomState(0)
+    frame = pd.DataFrame(
+        {
+            "age": rng.standard_normal(400),
+            "fare": np.exp(rng.standard_normal(400)),
+            "port": rng.choice(["S", "C", "Q"], 400),
+            "deck": pd.Categorical(rng.choice(["a", "b"], 400)),
+        }
+    )
+    y = np.where(frame["age"] + (frame["port"] == "S") + rng.standard_normal(400) > 0.5, "y", "n")
+    frame.loc[rng.rand(400) < 0.1, "age"] = np.nan
+    frame.loc[rng.rand(400) < 0.1, "port"] = None
+    return frame, y
+
+
+@pytest.fixture(scope="module")
+def fitted(table):
+    return DeepEnsembleClassifier(random_state=0).fit(*table)
+
+
+def test_table_is_learned_as_it_is(fitted, table):
+    X, y = table
+    assert roc_auc_score(y, fitted.oof_decision_function_) > 0.7
+    assert fitted.classes_.tolist() == ["n", "y"]
+    assert set(fitted.predict(X)) == {"n", "y"}
+    assert fitted.feature_names_in_.tolist() == list(X.columns)
+
+
+def test_polars_and_pandas_learn_the_same(fitted, table):
+    X, y = table
+    other = DeepEnsembleClassifier(random_state=0).fit(pl.from_pandas(X), y)
+    np.testing.assert_array_equal(other.predict_proba(pl.from_pandas(X)), fitted.predict_proba(X))
+
+
+def test_thirty_percent_of_cells_missing(table):
+    X, y = table
+    holed = X.mask(np.random.RandomState(1).rand(*X.shape) < 0.3)
+    model = DeepEnsembleClassifier(random_state=0).fit(holed, y)
+    assert np.isfinite(model.predict_proba(holed)).all()
+    assert roc_auc_score(y, model.oof_decision_function_) > 0.6
+
+
+def test_category_never_seen_is_predicted(fitted, table):
+    X, _ = table
+    never = fitted.predict_proba(X[:5].assign(port="never"))
+    none = fitted.predict_proba(X[:5].assign(port=None))
+    np.testing.assert_array_equal(never, none)
+
+
+def test_column_of_ids_and_constant_column_change_little(fitted, table):
+    X, y = table
+    more = X.assign(id=[f"id{k}" for k in range(len(X))], one=1)
+    model = DeepEnsembleClassifier(random_state=0).fit(more, y)
+    assert model.oof_log_loss_ < fitted.oof_log_loss_ + 0.02
+
+
+def test_two_rows_of_a_class_make_two_folds(table):
+    X, y = table
+    rows = np.r_[np.flatnonzero(y == "n")[:40], np.flatnonzero(y == "y")[:2]]
+    model = DeepEnsembleClassifier(random_state=0).fit(X.iloc[rows], y[rows])
+    assert np.isfinite(model.oof_decision_function_).all()
+
+
+def test_one_row_of_a_class_is_an_error(table):
+    X, y = table
+    rows = np.r_[np.flatnonzero(y == "n")[:40], np.flatnonzero(y == "y")[:1]]
+    with pytest.raises(ValueError, match=r"Class np.str_\('y'\) has 1 row"):
+        DeepEnsembleClassifier().fit(X.iloc[rows], y[rows])
+
+
+def test_sparse_table_is_learned():
+    X, y = load_breast_cancer(return_X_y=True)
+    model = DeepEnsembleClassifier(SMALL, n_estimators=2, random_state=0)
+    model.fit(scipy.sparse.csr_array(X), y)
+    assert model.score(scipy.sparse.csr_array(X), y) > 0.85
+
+
+# ---------------------------------------------------------------------- the ensemble
+
+
+@pytest.fixture(scope="module")
+def numbers():
+    X, y = load_breast_cancer(return_X_y=True)
+    return X[::2], y[::2]
+
+
+def small(**parameters):
+    return DeepEnsembleClassifier(SMALL, **({"n_estimators": 4, "random_state": 0} | parameters))
+
+
+@pytest.fixture(scope="module")
+def ensemble(numbers):
+    return small().fit(*numbers)
+
+
+def test_prediction_is_the_mean_of_the_networks(ensemble, numbers):
+    X, _ = numbers
+    encoded = ensemble.encoder_.transform(X)
+    members = [member.predict_proba(encoded)[:, 1] for member in ensemble.estimators_]
+    np.testing.assert_allclose(ensemble.member_proba(X), np.transpose(members), rtol=1e-4)
+    np.testing.assert_allclose(
+        ensemble.predict_proba(X)[:, 1], ensemble.member_proba(X).mean(axis=1), rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        expit(ensemble.decision_function(X)), ensemble.predict_proba(X)[:, 1]
+    )
+    np.testing.assert_allclose(ensemble.predict_log_proba(X), np.log(ensemble.predict_proba(X)))
+
+
+def test_out_of_fold_judgement_is_of_networks_that_did_not_train_on_the_row(numbers):
+    X, y = numbers
+    folds = list(StratifiedKFold(3).split(X, y))
+    model = small(n_estimators=3, cv=folds).fit(X, y)
+    encoded = model.encoder_.transform(X)
+    for (_, held_out), member in zip(folds, model.estimators_, strict=True):
+        # in another epoch than the network returned to, which these rows chose
+        says, now = (
+            model.oof_decision_function_[held_out],
+            member.decision_function(encoded[held_out]),
+        )
+        assert np.corrcoef(says, now)[0, 1] > 0.99
+    assert model.oof_log_loss_ == pytest.approx(log_loss(y, expit(model.oof_decision_function_)))
+
+
+@pytest.mark.parametrize("n_jobs", [2, -1])
+def test_threads_give_the_same_bits(ensemble, numbers, n_jobs):
+    X, _ = numbers
+    model = small(n_jobs=n_jobs).fit(*numbers)
+    np.testing.assert_array_equal(model.predict_proba(X), ensemble.predict_proba(X))
+    np.testing.assert_array_equal(model.oof_decision_function_, ensemble.oof_decision_function_)
+
+
+def test_warm_start_adds_networks_as_if_from_the_start(ensemble, numbers):
+    X, y = numbers
+    model = small(n_estimators=2, warm_start=True).fit(X, y)
+    first = model.estimators_[0]
+    model.set_params(n_estimators=4).fit(X, y)
+    assert model.estimators_[0] is first
+    np.testing.assert_array_equal(model.predict_proba(X), ensemble.predict_proba(X))
+    assert model.oof_log_loss_ == small(n_estimators=4).fit(X, y).oof_log_loss_
+
+
+def test_warm_start_refuses_fewer_networks_and_other_rows(numbers):
+    X, y = numbers
+    model = small(n_estimators=2, warm_start=True).fit(X, y)
+    before = model.predict_proba(X)
+    with pytest.raises(ValueError, match="n_estimators=1 must not be less than the 2"):
+        model.set_params(n_estimators=1).fit(X, y)
+    with pytest.raises(ValueError, match="must be the same, but have 100 rows"):
+        model.set_params(n_estimators=3).fit(X[:100], y[:100])
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+    with pytest.warns(UserWarning, match="adds none"):
+        model.set_params(n_estimators=2).fit(X, y)
+
+
+def test_one_network_is_a_network_stopped_early(numbers):
+    X, y = numbers
+    model = small(n_estimators=1).fit(X, y)
+    (member,) = model.estimators_
+    assert member.best_iter_ is not None
+    np.testing.assert_allclose(
+        model.predict_proba(X), member.predict_proba(model.encoder_.transform(X)), rtol=1e-4
+    )
+    judged = ~np.isnan(model.oof_decision_function_)
+    assert judged.sum() == pytest.approx(len(y) / 8, abs=2)
+
+
+def test_more_networks_than_folds_are_shuffled_again(numbers):
+    X, y = numbers
+    model = small(n_estimators=4, cv=2).fit(X, y)
+    assert np.isfinite(model.oof_decision_function_).all()
+    assert model._judgement._counts.tolist() == [[2] * len(y)]
+
+
+def test_networks_of_several_kinds_take_turns(numbers):
+    X, y = numbers
+    wide = DeepBinaryClassifier((16,), max_iter=5, tol=None)
+    model = DeepEnsembleClassifier(
+        n_estimators=4, kinds=[(TableEncoder(), SMALL), (StandardScaler(), wide)], random_state=0
+    ).fit(X, y)
+    assert [member.coefs_[0].shape[1] for member in model.estimators_] == [8, 16, 8, 16]
+    assert model.encoders_[0] is model.encoders_[2]
+    assert isinstance(model.encoders_[1], StandardScaler)
+    np.testing.assert_allclose(
+        model.predict_proba(X)[:, 1], model.member_proba(X) @ model.estimator_weights_, rtol=1e-12
+    )
+
+
+def test_kinds_weigh_by_their_out_of_fold_loss(numbers):
+    X, y = numbers
+    lame = DeepBinaryClassifier((2,), learning_rate_init=1e-6, max_iter=1, tol=None)
+    model = DeepEnsembleClassifier(
+        n_estimators=8, kinds=[("auto", lame), ("auto", SMALL)], random_state=0
+    ).fit(X, y)
+    assert model.estimator_weights_.sum() == pytest.approx(1)
+    assert model.estimator_weights_[::2].sum() < 1e-3
+    assert np.isfinite(model.oof_decision_function_).all()
+
+
+def test_encoder_sees_no_labels_of_the_fold_set_aside():
+    rng = np.random.RandomState(0)
+    X = pd.DataFrame({"text": rng.randint(0, 100, 600).astype(str)})
+    y = rng.randint(0, 2, 600)
+    folds = list(StratifiedKFold(3).split(X, y))
+    model = small(n_estimators=3, cv=folds).fit(X, y)
+    for (train, _), encoder in zip(folds, model.encoders_, strict=True):
+        alone = TableEncoder(random_state=encoder.random_state).fit(X.iloc[train], y[train])
+        np.testing.assert_array_equal(encoder.transform(X), alone.transform(X))
+
+
+def test_out_of_fold_auc_of_noise_is_a_half():
+    rng = np.random.RandomState(0)
+    aucs = []
+    for _ in range(8):
+        X = pd.DataFrame(rng.standard_normal((600, 3))).add_prefix("x")
+        X["text"] = rng.randint(0, 500, 600).astype(str)
+        y = rng.randint(0, 2, 600)
+        model = small(n_estimators=8, random_state=rng).fit(X, y)
+        aucs.append(roc_auc_score(y, model.oof_decision_function_))
+    error = np.std(aucs, ddof=1) / np.sqrt(len(aucs))
+    assert abs(np.mean(aucs) - 0.5) < 3 * error
+
+
+@pytest.mark.parametrize(
+    "cv", [3, KFold(3), RepeatedStratifiedKFold(n_splits=2, n_repeats=2, random_state=0)]
+)
+def test_splitters_of_scikit_learn(numbers, cv):
+    model = small(n_estimators=2, cv=cv).fit(*numbers)
+    assert len(model.estimators_) == 2
+
+
+@pytest.mark.parametrize("cv", [None, GroupKFold(4)])
+def test_groups_stay_on_one_side(numbers, cv):
+    X, y = numbers
+    groups = np.arange(len(y)) // 10
+    model = small(cv=cv).fit(X, y, groups=groups)
+    judged = np.isfinite(model.oof_decision_function_)
+    assert all(np.unique(judged[groups == group]).size == 1 for group in np.unique(groups))
+
+
+def test_groups_and_weights_are_routed(numbers):
+    X, y = numbers
+    groups, weight = np.arange(len(y)) // 10, np.ones(len(y))
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = small(cv=GroupKFold(4)).set_fit_request(groups=True, sample_weight=True)
+        model.set_score_request(sample_weight=False)
+        search = GridSearchCV(model, {"estimator__alpha": [1, 2]}, cv=2)
+        search.fit(X, y, groups=groups, sample_weight=weight)
+    assert search.best_score_ > 0.9
+
+
+def test_row_of_weight_zero_is_as_if_it_were_not_there(numbers):
+    X, y = numbers
+    weight = np.ones(len(y))
+    weight[::3] = 0
+    model = small().fit(X, y, sample_weight=weight)
+    kept = weight > 0
+    other = small().fit(X[kept], y[kept])
+    np.testing.assert_allclose(model.predict_proba(X), other.predict_proba(X), rtol=1e-5)
+    assert np.isnan(model.oof_decision_function_[~kept]).all()
+
+
+def test_failed_fit_leaves_the_ensemble_as_it_was(numbers):
+    X, y = numbers
+    model = small(n_estimators=2).fit(X, y)
+    before = model.predict_proba(X)
+    with pytest.raises(ValueError, match="one class"):
+        model.fit(X, np.zeros(len(y)))
+    with pytest.raises(TypeError, match="estimator must be a DeepBinaryClassifier"):
+        model.set_params(estimator=LogisticRegression()).fit(X, y)
+    np.testing.assert_array_equal(model.predict_proba(X), before)
+
+
+def test_prediction_of_a_row_does_not_depend_on_its_neighbours(ensemble, numbers):
+    X, _ = numbers
+    alone = [ensemble.decision_function(X[k : k + 1])[0] for k in range(20)]
+    np.testing.assert_allclose(ensemble.decision_function(X)[:20], alone, rtol=1e-6)
+
+
+# ---------------------------------------------------------------------- scikit-learn's tools
+
+
+@pytest.mark.parametrize(
+    "travel",
+    [
+        lambda model: pickle.loads(pickle.dumps(model)),
+        lambda model: joblib.load(_dumped(model)),
+        lambda model: skops.io.loads(
+            skops.io.dumps(model), trusted=skops.io.get_untrusted_types(data=skops.io.dumps(model))
+        ),
+    ],
+    ids=["pickle", "joblib", "skops"],
+)
+def test_copy_predicts_the_same(fitted, table, travel):
+    X, _ = table
+    np.testing.assert_array_equal(travel(fitted).predict_proba(X), fitted.predict_proba(X))
+
+
+def _dumped(model):
+    file = io.BytesIO()
+    joblib.dump(model, file)
+    file.seek(0)
+    return file
+
+
+def test_clone_learns_the_same(ensemble, numbers):
+    X, y = numbers
+    np.testing.assert_array_equal(
+        clone(ensemble).fit(X, y).predict_proba(X), ensemble.predict_proba(X)
+    )
+
+
+def test_parameters_of_the_networks_are_searched(numbers):
+    X, y = numbers
+    search = GridSearchCV(
+        make_pipeline(small(n_estimators=2, encoder=TableEncoder())),
+        {
+            "deepensembleclassifier__estimator__alpha": [0.1, 10],
+            "deepensembleclassifier__encoder__n_bins": [0, 4],
+        },
+        cv=2,
+        scoring="neg_log_loss",
+    ).fit(X, y)
+    assert len(search.cv_results_["params"]) == 4
+
+
+def test_probabilities_are_calibrated_by_scikit_learn(table):
+    X, y = table
+    model = CalibratedClassifierCV(small(n_estimators=2), cv=2).fit(X, y)
+    assert model.predict_proba(X).shape == (len(y), 2)
+
+
+def test_column_transformer_is_an_encoder(table):
+    X, y = table
+    encoder = make_column_transformer(
+        (StandardScaler(), ["fare"]), (OneHotEncoder(sparse_output=False), ["port", "deck"])
+    )
+    scores = cross_val_score(small(encoder=encoder), X, y, cv=2)
+    assert scores.mean() > 0.5
+
+
+def test_callbacks_see_networks_and_epochs(numbers):
+    class Recorder:
+        def __init__(self):
+            self.tasks = []
+
+        def setup(self, estimator, context):
+            pass
+
+        def teardown(self, estimator, context):
+            pass
+
+        def on_fit_task_begin(self, estimator, context):
+            self.tasks.append(context.task_name)
+
+        def on_fit_task_end(self, estimator, context):
+            pass
+
+    recorder = Recorder()
+    small(n_estimators=2).set_callbacks(recorder).fit(*numbers)
+    assert recorder.tasks == ["fit", "network", "network"]
+
+
+def test_progress_bar_goes_through_networks_and_epochs(numbers):
+    from sklearn.callback import ProgressBar
+
+    small(n_estimators=2, n_jobs=2).set_callbacks(ProgressBar()).fit(*numbers)
+
+
+def test_verbose_prints_a_line_a_network(numbers, capsys):
+    small(n_estimators=2, verbose=1).fit(*numbers)
+    printed = capsys.readouterr().out
+    assert printed.count("\n") == 2
+    assert "Network 2 of 2: best of" in printed
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"n_estimators": 0}, "n_estimators"),
+        ({"cv": 1}, "'cv' parameter"),
+        ({"encoder": "other"}, "encoder"),
+        ({"kinds": []}, "at least one pair"),
+        ({"kinds": [TableEncoder()]}, "pairs of encoder and estimator"),
+    ],
+)
+def test_bad_parameter_is_named(numbers, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        small(**parameters).fit(*numbers)
