@@ -74,6 +74,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
 ENCODER_CONSTRAINTS: dict[str, list[Any]] = {
     "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
     "n_bins": [Interval(Integral, 0, None, closed="left")],
+    "bins": [StrOptions({"quantile", "tree"})],
     "max_levels": [_POSITIVE_INTEGER],
     "min_frequency": [_POSITIVE_INTEGER],
     "target_encoding": ["boolean"],

@@ -20,6 +20,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, RobustScaler, TargetEncoder
+from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skdnn.preprocessing import TableEncoder
@@ -99,6 +100,22 @@ def test_few_values_are_edges_each():
     assert encoded["x0_bin0"].tolist() == [0, 1, 1, 0]
     assert encoded["x0_bin1"].tolist() == [0, 0, 1, 0]
     assert "x0_bin2" not in encoded
+
+
+def test_bins_of_a_tree_are_where_it_splits(rng):
+    x = rng.standard_normal((300, 1)).astype(np.float32)
+    y = (np.abs(x[:, 0]) > 1).astype(int)
+    tree = DecisionTreeClassifier(max_leaf_nodes=3, min_samples_leaf=5).fit(x, y).tree_
+    low, high = np.sort(tree.threshold[tree.feature >= 0])
+    encoder = TableEncoder(n_bins=3, bins="tree").fit(x, y)
+    assert encoder.uses_target_
+    middle = encoder.transform([[low], [(low + high) / 2], [high]])
+    np.testing.assert_allclose(middle[:, 1:], [[1, 0, 0], [1, 0.5, 0], [1, 1, 0]], atol=1e-3)
+
+
+def test_bins_of_a_tree_need_labels(rng):
+    with pytest.raises(ValueError, match="bins='tree' needs y"):
+        TableEncoder(bins="tree").fit(rng.standard_normal((20, 1)))
 
 
 def test_gap_is_the_median():

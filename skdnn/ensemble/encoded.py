@@ -6,15 +6,14 @@ for each network anew. Of any other transformer than `TableEncoder` nobody knows
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.preprocessing import FunctionTransformer
-from sklearn.utils import check_array
+from sklearn.utils import check_array, gen_batches
 
-from skdnn.datasets.rows import row_blocks
 from skdnn.ensemble.folds import Fold, take
 from skdnn.preprocessing import TableEncoder
 
@@ -55,6 +54,8 @@ class EncodedTable:
         Labels.
     fitted : bool
         Whether the encoder is fitted already.
+    others : sequence of EncodedTable
+        Of other kinds: what is prepared of the table is shared with those that prepare the same.
 
     Attributes
     ----------
@@ -62,53 +63,81 @@ class EncodedTable:
         Fitted to all rows.
     """
 
-    def __init__(self, encoder: Any, X: Any, y: Array, *, fitted: bool) -> None:
-        self.encoder = encoder if fitted else encoder.fit(X, y)
+    def __init__(
+        self, encoder: Any, X: Any, y: Array, *, fitted: bool, others: Sequence[EncodedTable] = ()
+    ) -> None:
         self._X, self._y = X, y
         self._is_ours = isinstance(encoder, TableEncoder)
-        self._for_each_fold = not self._is_ours and not isinstance(encoder, FunctionTransformer)
+        self.encoder = encoder
+        self._rows: Any = None
         if self._is_ours:
-            self._for_each_fold = encoder.uses_target_
-        if not self._for_each_fold:
-            self._rows = encoder._prepare(X) if self._is_ours else _as_rows(encoder.transform(X))
+            same = [o for o in others if o._is_ours and o.encoder._prepares_as(encoder)]
+            if fitted:
+                self._rows = same[0]._rows if same else encoder._prepare(X)
+            elif same:
+                self._rows = same[0]._rows
+                self.encoder = same[0].encoder._with_bins_of(encoder, self._rows, y)
+            else:
+                self._rows = encoder._learn(X, y)
+        elif isinstance(encoder, FunctionTransformer):
+            self._rows = _as_rows(X)
+        elif not fitted:
+            encoder.fit(X, y)
 
     def select(self, fold: Fold) -> tuple[Any, Any, Any]:
         """Return the encoder of a fold, the encoded rows to train on, and those set aside."""
         train, held_out = fold
-        if not self._for_each_fold:
-            rows = (self._encode(self._rows[train]), self._encode(self._rows[held_out]))
-            return self.encoder, *rows
-        encoder = clone(self.encoder)
-        # not fit and transform: a cross-fitted encoding of rows that it was fitted to is another
-        encoded = encoder.fit_transform(take(self._X, train), self._y[train])
-        return encoder, _as_rows(encoded), _as_rows(encoder.transform(take(self._X, held_out)))
+        encoder, y = self.encoder, self._y[train]
+        if not self._is_ours:
+            if self._rows is not None:
+                return encoder, self._rows[train], self._rows[held_out]
+            encoder = clone(encoder)
+            # not fit and transform: a cross-fitted encoding of rows that were fitted is another
+            encoded = encoder.fit_transform(take(self._X, train), y)
+            return encoder, _as_rows(encoded), _as_rows(encoder.transform(self._of(held_out)))
+        if encoder.encodes_target_:
+            encoder = clone(encoder)
+            rows = encoder._learn(self._of(train), y), encoder._prepare(self._of(held_out))
+        else:
+            rows = self._rows[train], self._rows[held_out]
+            if encoder.uses_target_:
+                encoder = encoder._with_bins_of(encoder, rows[0], y)
+        return encoder, *map(encoder._encode, rows)
 
-    def _encode(self, rows: Any) -> Any:
-        return self.encoder._encode(rows) if self._is_ours else rows
+    def _of(self, rows: Array) -> Any:
+        return take(self._X, rows)
 
 
-def encoded_blocks(encoder: Any, X: Any) -> Iterator[tuple[int, Any]]:
-    """Return encoded rows of a table in order, block by block, as float32.
+def encoded_blocks(encoders: Sequence[Any], X: Any) -> Iterator[tuple[slice, Any, Any]]:
+    """Return encoded rows of a table, block by block, as float32.
 
     Yields
     ------
-    n_rows : int
+    rows : slice
         Rows of a block.
+    encoder : transformer
+        Each of ``encoders`` in turn.
     block : {ndarray, CSR matrix} of shape (n_rows or a little more, n_columns)
         Dense blocks are filled up with zeros to a number of rows that matrix products take
         together, so that a row's prediction is the same whatever rows come with it.
     """
-    is_ours = isinstance(encoder, TableEncoder)
-    rows = encoder._prepare(X) if is_ours else _as_rows(encoder.transform(X))
-    n_columns = encoder.n_outputs_ if is_ours else rows.shape[1]
-    size = max(1, _BLOCK_SIZE // (n_columns * _TILE)) * _TILE
-    for part in row_blocks(rows, size):
-        n_rows = part.shape[0]
-        block = encoder._encode(part) if is_ours else part
-        missing = -n_rows % _TILE
-        if missing and isinstance(block, np.ndarray):
-            block = np.concatenate([block, np.zeros((missing, n_columns), block.dtype)])
-        yield n_rows, block
+    groups: dict[int, list[Any]] = {}
+    for encoder in {id(encoder): encoder for encoder in encoders}.values():
+        shared = encoder._columns if isinstance(encoder, TableEncoder) else encoder
+        groups.setdefault(id(shared), []).append(encoder)
+    for group in groups.values():
+        is_ours = isinstance(group[0], TableEncoder)
+        rows = group[0]._prepare(X) if is_ours else _as_rows(group[0].transform(X))
+        n_columns = max(encoder.n_outputs_ for encoder in group) if is_ours else rows.shape[1]
+        size = max(1, _BLOCK_SIZE // (n_columns * _TILE)) * _TILE
+        for place in gen_batches(rows.shape[0], size):
+            for encoder in group:
+                block = encoder._encode(rows[place]) if is_ours else rows[place]
+                missing = -block.shape[0] % _TILE
+                if missing and isinstance(block, np.ndarray):
+                    filling = np.zeros((missing, block.shape[1]), block.dtype)
+                    block = np.concatenate([block, filling])
+                yield place, encoder, block
 
 
 def _as_rows(encoded: Any) -> Any:

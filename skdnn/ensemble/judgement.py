@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize
 from scipy.special import log_expit
 
 from skdnn.network.loss import log_loss, probability, signs_of
@@ -13,9 +14,6 @@ from skdnn.network.loss import log_loss, probability, signs_of
 __all__ = ["Judge", "Judgement", "both_sides", "log_odds"]
 
 Array = np.ndarray
-
-# A kind whose log loss, summed over the rows, is so much higher than another's counts 1/e of it
-_TEMPERATURE = 8.0
 
 # Parts of the rows set aside
 _N_PARTS = 4
@@ -83,7 +81,7 @@ class Judgement:
         return log_loss(says[known], signs, None if sample_weight is None else sample_weight[known])
 
     def weigh_kinds(self, positive: Array, sample_weight: Array | None) -> Array:
-        """Return what each kind counts in the mean, from its log loss; the sum is 1.
+        """Return what each kind counts in the mean: weights that judge best out of fold [1]_.
 
         Parameters
         ----------
@@ -95,18 +93,42 @@ class Judgement:
         Returns
         -------
         kind_weights : ndarray of shape (n_kinds,)
-            Proportional to ``exp(-loss / 8)``, where a loss is the sum over the rows that all
-            kinds judged. All the same where there are none.
+            None is negative, and their sum is 1. They minimise the log loss, summed over the rows
+            that all kinds judged, and ``n_kinds * sum((weight - 1 / n_kinds) ** 2)``, which holds
+            them together where rows are few.
+
+        References
+        ----------
+        .. [1] Breiman (1996). Stacked regressions. Machine Learning 24.
         """
+        m = self.n_kinds
+        equal = np.full(m, 1 / m)
         common = (self._counts > 0).all(axis=0)
-        weight = np.ones(self.n_rows) if sample_weight is None else sample_weight.copy()
-        weight *= common
-        if self.n_kinds == 1 or not weight.any():
-            return np.full(self.n_kinds, 1 / self.n_kinds)
-        n_common = np.count_nonzero(weight)
-        losses = np.array([self.log_loss(one, positive, weight) for one in np.eye(self.n_kinds)])
-        shares = np.exp((losses.min() - losses) * n_common / _TEMPERATURE)
-        return shares / shares.sum()
+        if sample_weight is not None:
+            common &= sample_weight > 0
+        if m == 1 or not common.any():
+            return equal
+        of_label = self._sums[:, positive[common].astype(np.intp), np.flatnonzero(common)]
+        of_label /= self._counts[:, common]
+        weight = np.ones(of_label.shape[1])
+        if sample_weight is not None:
+            weight = sample_weight[common] / sample_weight[common].mean()
+
+        def value_and_gradient(w: Array) -> tuple[float, Array]:
+            mixed = w @ of_label
+            value = -float(weight @ np.log(mixed)) + m * float(np.sum((w - equal) ** 2))
+            gradient = -of_label @ (weight / mixed) + 2 * m * (w - equal)
+            return value / weight.size, gradient / weight.size
+
+        found = minimize(
+            value_and_gradient,
+            equal,
+            jac=True,
+            method="SLSQP",
+            bounds=[(0, 1)] * m,
+            constraints={"type": "eq", "fun": lambda w: w.sum() - 1, "jac": np.ones_like},
+        ).x.clip(0)
+        return found / found.sum()
 
 
 class Judge:

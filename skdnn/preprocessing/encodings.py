@@ -16,11 +16,19 @@ import numpy as np
 from scipy.special import logit
 from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import OrdinalEncoder, TargetEncoder
+from sklearn.tree import DecisionTreeClassifier
 
 from skdnn.preprocessing.columns import as_text, is_gap
 from skdnn.preprocessing.layout import Output
 
-__all__ = ["Category", "Number", "learn_category", "learn_number"]
+__all__ = [
+    "Category",
+    "Number",
+    "encode_by_target",
+    "learn_bins",
+    "learn_category",
+    "learn_number",
+]
 
 Array = np.ndarray
 
@@ -28,6 +36,9 @@ Array = np.ndarray
 # level's single row for its mean.
 _TARGET_SMOOTHING = 10.0
 _TARGET_FOLDS = 5
+
+# As in Gorishniy et al., so that a split is of more than one row
+_ROWS_OF_A_LEAF = 5
 
 # Numbers are as large as this at most, so that no difference overflows
 _LARGEST = 1e300
@@ -44,8 +55,6 @@ class Number:
     ----------
     center, scale : float
         Of its numbers.
-    edges : ndarray of shape (n_edges,)
-        Of its bins, in the unit of the column; less than three: no bins.
     is_constant : bool
         Whether it has one value, so that only its gaps tell anything.
     has_gaps : bool
@@ -54,7 +63,6 @@ class Number:
 
     center: float
     scale: float
-    edges: Array
     is_constant: bool = False
     has_gaps: bool = False
 
@@ -66,12 +74,10 @@ class Number:
             scaled = (numbers.astype(np.float64) - self.center) * self.scale
         return [np.clip(scaled, -_FARTHEST, _FARTHEST)]
 
-    def outputs(self, name: str, place: int, with_gaps: bool) -> Iterator[Output]:
-        """Say what becomes of prepared column ``place``."""
+    def outputs(self, name: str, place: int, edges: Array, with_gaps: bool) -> Iterator[Output]:
+        """Say what becomes of prepared column ``place``, with bins between some edges."""
         if not self.is_constant:
             yield Output("number", place, name)
-        edges = np.unique(self.prepare(self.edges)[0].astype(np.float32))
-        if edges.size > 2:
             for k, (low, high) in enumerate(pairwise(edges.tolist())):
                 yield Output("bin", place, f"{name}_bin{k}", low, high - low)
         if self.is_constant or (with_gaps and self.has_gaps):
@@ -130,7 +136,7 @@ class Category:
         index[missing] = len(self.levels)
         return [codes, np.where(index < 0, 0, self.log_odds[index])]
 
-    def outputs(self, name: str, place: int, with_gaps: bool) -> Iterator[Output]:
+    def outputs(self, name: str, place: int) -> Iterator[Output]:
         """Say what becomes of prepared column ``place`` and the next."""
         if self.log_odds is not None:
             yield Output("number", place + 1, f"{name}_log_odds")
@@ -164,53 +170,84 @@ def _as_levels(present: Array, dtype: np.dtype) -> Array:
     return numbers
 
 
-def learn_number(numbers: Array, n_bins: int) -> Number | str:
+def learn_number(numbers: Array) -> Number | str:
     """Return how to prepare a column of numbers, or why there is nothing to.
 
-    One sort gives median, quartiles and edges: those of scikit-learn's RobustScaler and
-    KBinsDiscretizer, each of which would sort again, in a copy of the table, and refuses infinity.
+    Median and interquartile range are those of scikit-learn's RobustScaler, which refuses infinity
+    and divides by 1 where half of the numbers are the same.
 
     Parameters
     ----------
     numbers : ndarray of shape (n_samples,)
         With NaN for gaps.
+    """
+    present = numbers[~np.isnan(numbers)].astype(np.float64)
+    if present.size == 0:
+        return "empty"
+    has_gaps = present.size < numbers.size
+    if present.min() == present.max():
+        center = float(np.nan_to_num(present[0]))
+        return Number(center, 1.0, True, True) if has_gaps else "constant"
+    _pull_in(present)
+    low, center, high = np.quantile(present, (0.25, 0.5, 0.75)).tolist()
+    # RealMLP's rule where half of the numbers are the same
+    width = high - low if high > low else float(present.max() - present.min()) / 2
+    return Number(center, 1 / max(width, 1 / _LARGEST), has_gaps=has_gaps)
+
+
+def _pull_in(present: Array) -> None:
+    """Put infinite numbers a range beyond the finite ones, in place."""
+    is_finite = np.isfinite(present)
+    np.clip(present, -_LARGEST, _LARGEST, out=present, where=is_finite)
+    if is_finite.all():
+        return
+    low = present.min(where=is_finite, initial=_LARGEST)
+    high = present.max(where=is_finite, initial=-_LARGEST)
+    if not is_finite.any():
+        low = high = 0.0
+    beyond = (high - low) or 1.0
+    np.clip(present, low - beyond, high + beyond, out=present)
+
+
+def learn_bins(prepared: Array, n_bins: int, positive: Array | None) -> Array:
+    """Return the edges of bins of a prepared column; none where one bin would do.
+
+    Each number is an edge where there are few. Else they are quantiles, as of scikit-learn's
+    KBinsDiscretizer, which takes no gaps and warns where quantiles are the same.
+
+    Parameters
+    ----------
+    prepared : ndarray of shape (n_samples,)
+        float32, with NaN for gaps.
     n_bins : int
         Bins at most.
+    positive : ndarray of shape (n_samples,) or None
+        Labels. The edges are then where a decision tree of so many leaves splits the column.
+
+    Returns
+    -------
+    edges : ndarray of shape (n_edges,)
+        float32, increasing.
     """
-    ordered = np.sort(numbers.astype(np.float64))
-    ordered = ordered[: np.count_nonzero(~np.isnan(ordered))]  # NaN come last
-    if ordered.size == 0:
-        return "empty"
-    has_gaps = ordered.size < numbers.size
-    if ordered[0] == ordered[-1]:
-        center = float(np.nan_to_num(ordered[0]))
-        return Number(center, 1.0, ordered[:0], True, True) if has_gaps else "constant"
-    _pull_in(ordered)
-    low, center, high = np.quantile(ordered, (0.25, 0.5, 0.75)).tolist()
-    # RealMLP's rule where half of the numbers are the same
-    width = high - low if high > low else float(ordered[-1] - ordered[0]) / 2
-    scale = 1 / max(width, 1 / _LARGEST)
-    edges = _bin_edges(ordered, n_bins) if n_bins else ordered[:0]
-    return Number(center, scale, edges, has_gaps=has_gaps)
-
-
-def _pull_in(ordered: Array) -> None:
-    """Put infinite numbers a range beyond the finite ones, in place."""
-    np.clip(ordered, -_LARGEST, _LARGEST, out=ordered, where=np.isfinite(ordered))
-    finite = ordered[np.isfinite(ordered)]
-    if finite.size == ordered.size:
-        return
-    low, high = (finite[0], finite[-1]) if finite.size else (0.0, 0.0)
-    beyond = (high - low) or 1.0
-    np.clip(ordered, low - beyond, high + beyond, out=ordered)
-
-
-def _bin_edges(ordered: Array, n_bins: int) -> Array:
-    """Return the edges of quantile bins; each number its own edge where there are few."""
-    is_new = np.concatenate([[True], ordered[1:] != ordered[:-1]])
-    if np.count_nonzero(is_new) <= n_bins + 1:
-        return ordered[is_new]
-    return np.unique(np.quantile(ordered, np.linspace(0, 1, n_bins + 1)))
+    present = ~np.isnan(prepared)
+    numbers = prepared[present]
+    ordered = np.sort(numbers)
+    if n_bins < 2 or ordered[0] == ordered[-1]:
+        return ordered[:0]
+    if positive is not None:
+        tree = DecisionTreeClassifier(
+            max_leaf_nodes=n_bins, min_samples_leaf=_ROWS_OF_A_LEAF, random_state=0
+        ).fit(numbers[:, np.newaxis], positive[present])
+        splits = tree.tree_.threshold[tree.tree_.feature >= 0]
+        edges = np.unique(np.concatenate([ordered[[0, -1]], splits]).astype(np.float32))
+    else:
+        is_new = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+        if np.count_nonzero(is_new) <= n_bins + 1:
+            edges = ordered[is_new]
+        else:
+            quantiles = np.quantile(ordered, np.linspace(0, 1, n_bins + 1))
+            edges = np.unique(quantiles.astype(np.float32))
+    return edges if edges.size > 2 else edges[:0]
 
 
 def learn_category(categories: Array, max_levels: int, min_frequency: int) -> Category | str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import scipy.sparse
@@ -24,6 +25,7 @@ from skdnn.preprocessing.encodings import (
     Category,
     Number,
     encode_by_target,
+    learn_bins,
     learn_category,
     learn_number,
 )
@@ -60,6 +62,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         categorical dtype. Columns of text are in any case.
     n_bins : int, default=8
         Bins of each number. 0: no piecewise-linear encoding.
+    bins : {"quantile", "tree"}, default="quantile"
+        Where bins begin and end: at quantiles, each value being an edge where there are few; or
+        where a decision tree with ``n_bins`` leaves on this column alone splits it, which needs y.
     max_levels : int, default=64
         Levels of a category that have an output each.
     min_frequency : int, default=10
@@ -87,6 +92,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         Number of columns of the encoding.
     uses_target_ : bool
         Whether labels have a say in the encoding.
+    encodes_target_ : bool
+        Whether log-odds do.
 
     See Also
     --------
@@ -96,7 +103,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     Notes
     -----
     The output is float32. `fit_transform` differs from `transform` of the same rows where
-    ``uses_target_`` is True: there a row's log-odds come from other rows.
+    ``encodes_target_`` is True: there a row's log-odds come from other rows.
 
     References
     ----------
@@ -125,6 +132,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         categorical_features: Any = "from_dtype",
         *,
         n_bins: int = 8,
+        bins: Literal["quantile", "tree"] = "quantile",
         max_levels: int = 64,
         min_frequency: int = 10,
         target_encoding: bool = True,
@@ -133,6 +141,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     ) -> None:
         self.categorical_features = categorical_features
         self.n_bins = n_bins
+        self.bins = bins
         self.max_levels = max_levels
         self.min_frequency = min_frequency
         self.target_encoding = target_encoding
@@ -150,7 +159,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
             The table.
         y : array-like of shape (n_samples,), default=None
-            Labels of two classes, for the target encoding.
+            Labels of two classes, for the target encoding and the bins of trees.
 
         Returns
         -------
@@ -173,7 +182,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
             The table.
         y : array-like of shape (n_samples,), default=None
-            Labels of two classes, for the target encoding.
+            Labels of two classes, for the target encoding and the bins of trees.
 
         Returns
         -------
@@ -190,7 +199,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     def _learn(self, X: Any, y: Any) -> Any:
         """Learn the encoding; return what is prepared of X."""
         self.dropped_features_: dict[str, str] = {}
-        self.uses_target_ = False
+        self.uses_target_ = self.encodes_target_ = False
         self._columns: list[tuple[int, Number | Category]] = []
         self._scaler: MaxAbsScaler | None = None
         if scipy.sparse.issparse(X):
@@ -229,11 +238,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
                 f"No column of X can be encoded (n_samples = {table.n_rows}): "
                 f"{', '.join(reasons):.500}."
             )
-        self.uses_target_ = any(
-            isinstance(column, Category) and column.log_odds is not None
-            for _, column in self._columns
-        )
-        self._lay_out(table.names)
+        self._names, self._n_prepared = table.names, n_prepared
+        self._learn_layout(prepared[:, :n_prepared], y)
         return prepared[:, :n_prepared]
 
     def _find_categories(self, table: Table) -> Array:
@@ -254,7 +260,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         values, name = table.values(j), table.names[j]
         if not self.categorical_features_[j]:
             numbers = numbers_of(values, name)
-            number = learn_number(numbers, self.n_bins)
+            number = learn_number(numbers)
             return number if isinstance(number, str) else (number, number.prepare(numbers))
         categories = categories_of(values)
         category = learn_category(categories, self.max_levels, self.min_frequency)
@@ -274,16 +280,45 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             return f"categories of which none has {self.min_frequency} rows"
         return category, category.prepare(categories)
 
-    def _lay_out(self, names: list[str]) -> None:
-        """Say which output comes from which prepared column."""
+    def _learn_layout(self, prepared: Array, y: Any) -> None:
+        """Learn the bins, and say which output comes from which prepared column."""
+        positive = None
+        if self.bins == "tree" and self.n_bins:
+            if y is None:
+                raise ValueError("bins='tree' needs y: the bins of a number are where it splits y.")
+            positive = np.unique(np.asarray(y), return_inverse=True)[1]
         outputs: list[Output] = []
-        n_prepared = 0
+        place = 0
         for j, column in self._columns:
-            outputs += column.outputs(names[j], n_prepared, self.missing_indicator)
-            n_prepared += column.n_prepared
-        self._n_prepared = n_prepared
+            name = self._names[j]
+            if isinstance(column, Number):
+                edges = learn_bins(prepared[:, place], self.n_bins, positive)
+                outputs += column.outputs(name, place, edges, self.missing_indicator)
+            else:
+                outputs += column.outputs(name, place)
+            place += column.n_prepared
         self._layout = Layout(outputs)
-        self.n_outputs_ = len(self._layout.outputs)
+        self.n_outputs_ = len(outputs)
+        self.encodes_target_ = any(
+            isinstance(column, Category) and column.log_odds is not None
+            for _, column in self._columns
+        )
+        self.uses_target_ = self.encodes_target_ or positive is not None
+
+    def _prepares_as(self, other: TableEncoder) -> bool:
+        """Return whether another encoder would prepare the same of a table: all but the bins."""
+        return all(
+            np.array_equal(getattr(self, name), getattr(other, name))
+            for name in set(self.get_params()) - {"n_bins", "bins", "missing_indicator"}
+        )
+
+    def _with_bins_of(self, other: TableEncoder, prepared: Array, y: Any) -> TableEncoder:
+        """Return an encoder that prepares as this one, with bins as another learns them of rows."""
+        encoder = copy.copy(self)
+        encoder.set_params(**other.get_params())
+        if self._scaler is None:
+            encoder._learn_layout(prepared, y)
+        return encoder
 
     # ------------------------------------------------------------------ transform
 
