@@ -85,6 +85,7 @@ ENCODER_CONSTRAINTS: dict[str, list[Any]] = {
 ENSEMBLE_CONSTRAINTS: dict[str, list[Any]] = {
     "estimator": [HasMethods(["fit", "decision_function"]), None],
     "n_estimators": [_POSITIVE_INTEGER],
+    "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
     "encoder": [StrOptions({"auto"}), HasMethods(["fit", "transform"]), None],
     "kinds": [list, tuple, None],
     "cv": ["cv_object"],

@@ -21,7 +21,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from skdnn.classifier import DeepBinaryClassifier
-from skdnn.ensemble.defaults import resolve_estimator
+from skdnn.ensemble.defaults import Kind, count_folds, default_kinds, resolve_estimator
 from skdnn.ensemble.encoded import EncodedTable, encoded_blocks, resolve_encoder
 from skdnn.ensemble.folds import Fold, Rows, draw_seed, make_folds
 from skdnn.ensemble.judgement import Judge, Judgement, both_sides, log_odds
@@ -48,28 +48,33 @@ class DeepEnsembleClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimato
     ----------
     estimator : DeepBinaryClassifier, default=None
         What each network is a copy of; ``early_stopping`` is set, and ``random_state`` is drawn
-        for each. None: two hidden layers of 128 units, ``alpha=1``, ``learning_rate_init=0.001``
-        and batches of a thirtieth of the rows, from 16 to 256.
-    n_estimators : int, default=8
+        for each. None: a hidden layer of 128 units, ``alpha=1``, ``learning_rate_init=0.003``
+        (0.004 for numbers without bins) and batches of a thirtieth of the rows, from 16 to 256.
+    n_estimators : int, default=12
         Number of networks. One is a plain network that is stopped early.
+    categorical_features : {"from_dtype"} or array-like of str, int or bool, default="from_dtype"
+        Which columns are categories, as of :class:`~skdnn.preprocessing.TableEncoder`.
     encoder : "auto", transformer or None, default="auto"
-        What makes a matrix of the table. "auto" is ``TableEncoder()``. None: X is a matrix of
-        finite numbers, scaled already. A transformer of another class is fitted for each network
-        anew, since it might look at labels.
+        What makes a matrix of the table. "auto": networks of three kinds take turns, each with
+        ``TableEncoder()``, but numbers in bins of quantiles, without bins, and in bins of trees;
+        the first two if there are less than 12 networks, the first if there are less than 8.
+        None: X is a matrix of finite numbers, scaled already. A transformer of another class is
+        fitted for each network anew, since it might look at labels.
     kinds : list of (encoder, estimator), default=None
         Networks of several kinds: the first is of the first kind, the second of the second, and
         so on in turn; one of each kind shares a fold. Each part may be what ``encoder`` and
         ``estimator`` may be, which have no say then.
     cv : int, splitter or iterable, default=None
-        The folds. None or an int: 8, or so many, stratified and shuffled, by groups if there are
-        any; fewer where a class has fewer rows. Where there are more networks than folds, they
-        are shuffled again.
+        The folds. An int: so many, stratified and shuffled, by groups if there are any; fewer
+        where a class has fewer rows. None: as many as there are networks of a kind, from 4 to 8.
+        Where there are more networks than folds, they are shuffled again.
     n_jobs : int, default=None
         Networks that are trained at the same time, on threads. None is 1, unless a
         ``joblib.parallel_config`` says otherwise; -1 is one a core. Results do not depend on it.
     warm_start : bool, default=False
         Whether `fit` adds networks to those that there are, up to ``n_estimators``, all the same
-        as if there had been so many in the first call. X and y must be those of then.
+        as if there had been so many of the same kinds in the first call. X and y must be those of
+        then.
     verbose : int, default=0
         1: print a line for each network; more: each network's ``verbose`` is 1 less.
     random_state : int, RandomState instance or None, default=None
@@ -126,7 +131,7 @@ class DeepEnsembleClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimato
     >>> model.predict(X[:2])
     array(['no', 'yes'], dtype='<U3')
     >>> model.member_proba(X[:2]).shape
-    (2, 8)
+    (2, 12)
     """
 
     _parameter_constraints = ENSEMBLE_CONSTRAINTS
@@ -140,13 +145,15 @@ class DeepEnsembleClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimato
     oof_decision_function_: Array
     oof_log_loss_: float
     _judgement: Judgement
+    _n_folds: int
     _kind_encoders: list[Any]
 
     def __init__(
         self,
         estimator: DeepBinaryClassifier | None = None,
-        n_estimators: int = 8,
+        n_estimators: int = 12,
         *,
+        categorical_features: Any = "from_dtype",
         encoder: Any = "auto",
         kinds: Sequence[tuple[Any, DeepBinaryClassifier | None]] | None = None,
         cv: Any = None,
@@ -157,6 +164,7 @@ class DeepEnsembleClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimato
     ) -> None:
         self.estimator = estimator
         self.n_estimators = n_estimators
+        self.categorical_features = categorical_features
         self.encoder = encoder
         self.kinds = kinds
         self.cv = cv
@@ -211,6 +219,8 @@ class DeepEnsembleClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimato
         data = {"X": X, "y": y, "metadata": {k: v for k, v in metadata.items() if v is not None}}
         n_before = len(self.estimators_) if continuing else 0
         kinds = self._check_kinds()
+        if continuing:  # of the default ones, no others join
+            kinds = kinds[: self._judgement.n_kinds]
         n_kinds = len(kinds)
         given = self._check_rows(X, y, sample_weight, groups, continuing)
         if n_before > self.n_estimators:
@@ -237,7 +247,10 @@ class DeepEnsembleClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimato
             self._judgement = Judgement(n_kinds, len(given.y))
             self.estimators_, self.encoders_ = [], []
         n_rounds = -(-self.n_estimators // n_kinds)  # networks of the first kind
-        folds = make_folds(self.cv, n_rounds, n_kinds, given, self._root)
+        if not continuing:
+            self._n_folds = count_folds(self.n_estimators, n_kinds)
+        cv = self._n_folds if self.cv is None else self.cv
+        folds = make_folds(cv, n_rounds, given, self._root)
         rows = given.select(given.weighted)
         n_train = min(train.size for train, _ in folds)
         tables, templates = self._make_kinds(kinds, rows, n_train, continuing)
@@ -280,26 +293,32 @@ class DeepEnsembleClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimato
             )
         return rows
 
-    def _check_kinds(self) -> list[tuple[Any, Any]]:
-        """Return the kinds that there are networks of, each an encoder and an estimator."""
-        kinds = [(self.encoder, self.estimator)] if self.kinds is None else list(self.kinds)
-        if not kinds:
-            raise ValueError("kinds must have at least one pair of encoder and estimator.")
-        for pair in kinds:
+    def _check_kinds(self) -> list[Kind]:
+        """Return the kinds that there are networks of."""
+        if self.kinds is None:
+            if self.encoder == "auto":
+                return default_kinds(self.n_estimators, self.categorical_features, self.estimator)
+            return [Kind(self.encoder, self.estimator)]
+        for pair in self.kinds:
             if not isinstance(pair, tuple | list) or len(pair) != 2:
                 raise ValueError(
                     f"kinds must hold pairs of encoder and estimator, got {pair!r:.100}."
                 )
-        return kinds[: self.n_estimators]
+        if not len(self.kinds):
+            raise ValueError("kinds must have at least one pair of encoder and estimator.")
+        return [
+            Kind(TableEncoder(self.categorical_features) if encoder == "auto" else encoder, network)
+            for encoder, network in self.kinds[: self.n_estimators]
+        ]
 
     def _make_kinds(
-        self, kinds: list[tuple[Any, Any]], rows: Rows, n_train: int, continuing: bool
+        self, kinds: list[Kind], rows: Rows, n_train: int, continuing: bool
     ) -> tuple[list[EncodedTable], list[DeepBinaryClassifier]]:
         """Return the table as each kind of network sees it, and what these are copies of."""
         encoders = list(self._kind_encoders) if continuing else []
-        templates = [resolve_estimator(e, len(rows.y), n_train) for _, e in kinds]
+        templates = [resolve_estimator(kind, len(rows.y), n_train) for kind in kinds]
         if not continuing:
-            encoders = [resolve_encoder(encoder, draw_seed(self._root, 1)) for encoder, _ in kinds]
+            encoders = [resolve_encoder(kind.encoder, draw_seed(self._root, 1)) for kind in kinds]
         tables: list[EncodedTable] = []
         for encoder in encoders:
             table = EncodedTable(encoder, rows.X, rows.y, fitted=continuing, others=tables)
@@ -493,7 +512,7 @@ class DeepEnsembleClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimato
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
-        inputs = [_input_tags(encoder) for encoder, _ in self._check_kinds()]
+        inputs = [_input_tags(kind.encoder) for kind in self._check_kinds()]
         for name in ("sparse", "allow_nan", "string", "categorical"):
             setattr(tags.input_tags, name, all(getattr(tag, name) for tag in inputs))
         return tags
@@ -503,10 +522,9 @@ def _input_tags(encoder: Any) -> Any:
     """Return which tables an encoder, as the user gives it, takes."""
     if encoder is None:
         return InputTags(sparse=True)
-    ours = isinstance(encoder, str | TableEncoder)
-    tags = get_tags(TableEncoder() if ours else encoder).input_tags
+    tags = get_tags(encoder).input_tags
     # others may let gaps through, which no network takes
-    tags.allow_nan &= ours
+    tags.allow_nan &= isinstance(encoder, TableEncoder)
     return tags
 
 
@@ -514,5 +532,6 @@ def _is_learned(name: str) -> bool:
     return (name.endswith("_") and not name.startswith("_")) or name in (
         "_root",
         "_judgement",
+        "_n_folds",
         "_kind_encoders",
     )

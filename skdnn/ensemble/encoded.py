@@ -30,10 +30,6 @@ _TILE = 16
 
 def resolve_encoder(encoder: Any, seed: int) -> Any:
     """Return an unfitted encoder of what the user gave, seeded if it can be."""
-    if isinstance(encoder, str):
-        if encoder != "auto":
-            raise ValueError(f"encoder must be 'auto', None or a transformer, got {encoder!r}.")
-        return TableEncoder(random_state=seed)
     if encoder is None:
         return FunctionTransformer()
     encoder = clone(encoder)

@@ -14,9 +14,6 @@ __all__ = ["Fold", "Rows", "draw_seed", "make_folds", "take"]
 Array = np.ndarray
 Fold = tuple[Array, Array]  # rows to train on, rows set aside
 
-# As many as there are networks, by default, if each kind then has most rows to train on
-_N_FOLDS, _FEWEST_FOLDS = 8, 4
-
 
 def draw_seed(root: int, *path: int) -> int:
     """Return the seed of one of many generators, the same however many others there are."""
@@ -51,18 +48,16 @@ class Rows(NamedTuple):
         return Rows(take(self.X, rows), self.y[rows], self.positive[rows], weight, groups)
 
 
-def make_folds(cv: Any, n_members: int, n_kinds: int, rows: Rows, root: int) -> list[Fold]:
+def make_folds(cv: Any, n_members: int, rows: Rows, root: int) -> list[Fold]:
     """Return a fold for each network of a kind.
 
     Parameters
     ----------
-    cv : None, int, splitter or iterable
+    cv : int, splitter or iterable
         As of `DeepEnsembleClassifier`. Splits are gone through again where there are more
         networks than folds: each time in another order, if they are ours or draw one.
     n_members : int
         Number of networks of a kind.
-    n_kinds : int
-        Number of kinds.
     rows : Rows
         Those of weight 0 too, which a user's splits may count.
     root : int
@@ -79,9 +74,8 @@ def make_folds(cv: Any, n_members: int, n_kinds: int, rows: Rows, root: int) -> 
         When a class has too few rows, or a fold cannot be trained on.
     """
     weighted = rows.select(rows.weighted)
-    if cv is None or isinstance(cv, Integral):
-        n_folds = max(_N_FOLDS // n_kinds, _FEWEST_FOLDS) if cv is None else int(cv)
-        splits = _stratified(n_folds, weighted, root)
+    if isinstance(cv, Integral):
+        splits = _stratified(int(cv), weighted, root)
     else:
         splits = _repeat(check_cv(cv, rows.y, classifier=True), rows)
     folds = []
