@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from skdnn import DeepBinaryClassifier
 from skdnn.network.initializers import INITIALIZERS, initialize, weight_variance
+from skdnn.solvers import DivergenceError
 
 VARIANCES = {
     "he": lambda n_in, n_out: 2 / n_in,
@@ -120,3 +121,16 @@ def test_estimator_passes_its_parameters_on(breast_cancer):
     )
     expected = drawn([(30, 20), (20, 7), (7, 1)], rule="lecun", scale=0.1, distribution="uniform")
     np.testing.assert_array_equal(model.coefs_[1], expected[1])
+
+
+@pytest.mark.parametrize("solver", ["gd", "sgd", "adam", "adamw", "lbfgs"])
+@pytest.mark.parametrize("distribution", ["normal", "uniform"])
+@pytest.mark.parametrize("init_scale", [1e80, 1e308])
+def test_weights_that_overflow_float32_are_divergence(init_scale, distribution, solver):
+    X = np.random.RandomState(0).standard_normal((20, 3)).astype(np.float32)
+    model = DeepBinaryClassifier(
+        (4,), solver=solver, init_scale=init_scale, init_distribution=distribution, random_state=0
+    )
+    with pytest.raises(DivergenceError):
+        model.fit(X, X[:, 0] > 0)
+    assert not model.__sklearn_is_fitted__()

@@ -3,6 +3,7 @@
 import functools
 import math
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -114,6 +115,16 @@ def test_adaptive_rate_ends_training_at_a_millionth(solver, data):
     model = make_model(solver, learning_rate="adaptive", tol=10.0, n_iter_no_change=2)
     # 0.01 / 5 ** 6 is the first rate below 1e-6; it is tried, too
     assert model.set_params(max_iter=100).fit(*data).n_iter_ == 1 + 2 * 7
+
+
+@pytest.mark.parametrize("n_plateaus", [0, 1, 10, 441, 442, 443, 500, 10**9])
+@pytest.mark.parametrize("rate", [1e-3, 1.0, 1e300])
+def test_adaptive_rate_falls_without_end(rate, n_plateaus):
+    schedule = make_schedule("adaptive", rate, power_t=0.5)
+    with mpmath.workprec(200):
+        expected = float(mpmath.mpf(rate) / mpmath.mpf(5) ** n_plateaus)
+    assert schedule.rate(1, 1, n_plateaus) == pytest.approx(expected, rel=1e-15, abs=1e-310)
+    assert schedule.exhausted(n_plateaus) == (expected <= 1e-6)
 
 
 @FIRST_ORDER_SOLVERS

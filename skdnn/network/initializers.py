@@ -75,4 +75,6 @@ def initialize(
         else:
             bound = math.sqrt(3.0) * deviation
             draws = random_state.uniform(-bound, bound, (fan_out, fan_in))
-        weight[...] = draws.T
+        # what overflows here is infinite, and found where training would begin
+        with np.errstate(all="ignore"):
+            weight[...] = draws.T
