@@ -18,11 +18,15 @@ class Script(NamedTuple):
     n_faults: int
     n_quick: int
     needs: str | None = None  # a package that is an extra
+    more: tuple[str, ...] = ()  # arguments
 
 
 SCRIPTS = (
     Script("kill_save", "--kills", 150, 10),
     Script("kill_fit", "--kills", 200, 10),
+    Script("kill_fit", "--kills", 100, 10, more=("--signal", "SIGINT")),
+    Script("kill_search", "--kills", 20, 2),
+    Script("rewriting", "--loads", 500, 50),
     Script("fuzz_files", "--mutations", 6000, 300),
     Script("forks", "--forks", 200, 20),
     Script("dask_kills", "--kills", 20, 2, needs="distributed"),
@@ -30,7 +34,7 @@ SCRIPTS = (
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
-    names = [script.name for script in SCRIPTS]
+    names = sorted({script.name for script in SCRIPTS})
     parser = argparse.ArgumentParser(prog="python -m robustness", description=__doc__)
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=names, default=names)
     parser.add_argument("--seed", type=int, default=0, help="of all that is drawn, default: 0")
@@ -44,6 +48,7 @@ def run(script: Script, n_faults: int, seed: int) -> tuple[int, str]:
         return 0, f"skipped: {script.needs} is not installed"
     module = f"robustness.{script.name}"
     command = [sys.executable, "-m", module, script.option, str(n_faults), "--seed", str(seed)]
+    command += script.more
     last = "printed nothing"
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -270,6 +270,12 @@ def other_kind(rng, file, outside):
     write_text(file, "kind", pick(rng, [*map(bytes.decode, others), "", "Model", "x" * 1000]))
 
 
+def text_for_a_terminal(rng, file, outside):
+    text = pick(rng, ["\x1b[2J", "\x1b]0;title\x07", "\u202e", "\r", "\x9b31m"])
+    name = pick(rng, ["kind", "skdnn_version", "extra" + text])
+    write_text(file, name, text)
+
+
 def other_version(rng, file, outside):
     file.attrs.create("format_version", pick(rng, [0, 2, -1, 2**62]), dtype="<i8")
 
@@ -492,6 +498,14 @@ def other_watched(rng, file, outside):
     write_text(file["training_state"], "scoring", pick(rng, ['""', '"accuracy"', '"no score"']))
 
 
+def other_coordinates(rng, file, outside):
+    """Change what the row space is recognised by, to numbers whose squares overflow too."""
+    if "row_space" in file:
+        array = file[f"row_space/{pick(rng, ['coordinates', 'first_layer'])}"]
+        size = pick(rng, [1.0, 1e30, 1e200, 1e308])
+        array[...] = rng.uniform(-1, 1, array.shape) * min(size, np.finfo(array.dtype).max)
+
+
 def other_numbers(rng, file, outside):
     name = f"vectors/{pick(rng, [*file['vectors']])}"
     vector = file[name][()]
@@ -508,7 +522,8 @@ OF_STORAGE: tuple[Forgery, ...] = (
 # of anything
 OF_CONTENT: tuple[Forgery, ...] = (
     object_removed, object_renamed, dataset_added, attribute_removed, attribute_added,
-    attribute_changed, other_kind, other_version, shape_changed, dtype_changed, generator_broken,
+    attribute_changed, other_kind, text_for_a_terminal, other_version, shape_changed, dtype_changed,
+    generator_broken,
 )  # fmt: skip
 OF_MODELS: tuple[Forgery, ...] = (objects_swapped, not_finite, classes_changed)
 OF_CHECKPOINTS: tuple[Forgery, ...] = (

@@ -1,6 +1,7 @@
 """SIGKILL at random moments of training with checkpoints: nothing is lost, and no bit is another.
 
-A child process trains, writes a checkpoint after every epoch, and is killed. The checkpoint must be
+A child process trains, writes a checkpoint after every epoch, and is killed, or interrupted by
+Ctrl-C (``--signal SIGINT``). The checkpoint must be
 one that loads. Children go on until one ends by itself; what it leaves is compared, bit by bit,
 with the model of a run that nobody disturbed. Then the next setting's turn comes.
 
@@ -33,6 +34,7 @@ from skdnn.datasets import HDF5Matrix
 from skdnn.persistence import ModelFileError
 
 N_EPOCHS = 30
+INTERRUPTED = 130  # exit status, as shells have it
 KILLS_A_RUN = 8  # about
 
 
@@ -112,6 +114,8 @@ def start_fitting(setting: Setting, path: Path) -> int:
         try:
             setting.fit(path)
             status = 0
+        except KeyboardInterrupt:
+            status = INTERRUPTED
         except BaseException:
             traceback.print_exc()
         finally:
@@ -131,7 +135,12 @@ def is_readable(path: Path) -> bool:
 
 
 def kill_and_compare(
-    setting: Setting, folder: Path, rng: random.Random, most_kills: int, counts: Counter[str]
+    setting: Setting,
+    folder: Path,
+    rng: random.Random,
+    deadly: signal.Signals,
+    most_kills: int,
+    counts: Counter[str],
 ) -> None:
     """Train once, with up to so many kills; count kills and what came of them."""
     path = folder / "run.ckpt"
@@ -144,12 +153,12 @@ def kill_and_compare(
         child = start_fitting(setting, path)
         if n_kills < most_kills:
             time.sleep(rng.uniform(0, 2 * seconds / KILLS_A_RUN))
-            os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
-        if not os.WIFSIGNALED(status):
+            os.kill(child, deadly)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if status >= 0 and status != INTERRUPTED:
             break
         n_kills += 1
-        counts["unreadable"] += not is_readable(path)
+        counts["unreadable files"] += not is_readable(path)
         counts["before the first file"] += not path.exists()
         leftovers = list(folder.glob(".*.tmp"))
         counts["left a temporary file"] += bool(leftovers)
@@ -157,10 +166,10 @@ def kill_and_compare(
             leftover.unlink()
     counts["kills"] += n_kills
     counts["runs"] += 1
-    counts["failed"] += os.WEXITSTATUS(status) != 0
+    counts["restarts that failed"] += status != 0
     # training has ended: the file gives its result at once
-    counts["other bits"] += learned(setting.fit(path)) != expected
-    counts["other bits"] += learned(setting.fit(None)) != expected
+    counts["results of other bits"] += learned(setting.fit(path)) != expected
+    counts["results of other bits"] += learned(setting.fit(None)) != expected
     path.unlink()
 
 
@@ -168,25 +177,27 @@ def main(arguments: list[str] | None = None) -> int:
     """Kill, compare, print the counts, and return 1 if anything was lost."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--signal", choices=["SIGKILL", "SIGINT"], default="SIGKILL")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
-    rng = random.Random(options.seed)
+    rng, deadly = random.Random(options.seed), signal.Signals[options.signal]
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for setting in itertools.cycle(make_settings(folder)):
             before = counts["kills"]
-            kill_and_compare(setting, folder, rng, options.kills - before, counts)
+            kill_and_compare(setting, folder, rng, deadly, options.kills - before, counts)
             print(f"{setting.name}: {counts['kills'] - before} kills", flush=True)
             if counts["kills"] >= options.kills:
                 break
+    lost = ("unreadable files", "restarts that failed", "results of other bits")
+    noted = ("before the first file", "left a temporary file")
     print(
-        f"{counts['kills']} kills (seed {options.seed}) in {counts['runs']} runs of {N_EPOCHS} "
-        f"epochs: {counts['unreadable']} unreadable files, {counts['failed']} restarts that "
-        f"failed, {counts['other bits']} results of other bits; {counts['before the first file']} "
-        f"kills before the first file, {counts['left a temporary file']} left a temporary file"
+        f"{counts['kills']} kills ({options.signal}, seed {options.seed}) in {counts['runs']} runs "
+        f"of {N_EPOCHS} epochs: {', '.join(f'{counts[name]} {name}' for name in lost)}; "
+        f"{', '.join(f'{counts[name]} {name}' for name in noted)}"
     )
-    return int(counts["unreadable"] + counts["failed"] + counts["other bits"] > 0)
+    return int(sum(counts[name] for name in lost) > 0)
 
 
 if __name__ == "__main__":
