@@ -4,10 +4,14 @@ import os
 import signal
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer
 from sklearn.preprocessing import StandardScaler
+
+from skdnn import Checkpoint, DeepBinaryClassifier, save_model
+from tests import checkpoints, model_files
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +38,18 @@ def data():
     generator = np.random.RandomState(1)
     y = np.repeat([0, 1], 30)
     X = generator.standard_normal((60, 4)) + y[:, None]
+    order = generator.permutation(60)
+    X, y = X[order], y[order]
+    X.flags.writeable = y.flags.writeable = False
+    return X, y
+
+
+@pytest.fixture(scope="session")
+def apart():
+    """Return X and y of 60 rows of two classes that overlap little, read-only."""
+    generator = np.random.RandomState(1)
+    y = np.repeat([0, 1], 30)
+    X = generator.standard_normal((60, 4)) + 2 * y[:, None]
     order = generator.permutation(60)
     X, y = X[order], y[order]
     X.flags.writeable = y.flags.writeable = False
@@ -69,3 +85,41 @@ def ctrl_c():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session")
+def mistaken(breast_cancer):
+    """Return a model, rows, and labels of which four are wrong that the model knows better."""
+    X, y = breast_cancer
+    model = DeepBinaryClassifier((8, 4), random_state=0, max_iter=60, tol=None).fit(X, y)
+    wrong = y.copy()
+    wrong[[3, 70, 200, 400]] ^= 1
+    return model, X, wrong
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Return the path of a saved model with three layers and a training state."""
+    path = tmp_path / "model.h5"
+    model = model_files.make_model(warm_start=True, early_stopping=True)
+    save_model(model.fit(*model_files.make_rows()), path)
+    return path
+
+
+@pytest.fixture
+def killed(tmp_path):
+    """Return the checkpoint of a run that was killed after its third epoch."""
+    path = tmp_path / "run.ckpt"
+    with pytest.raises(checkpoints.KilledError):
+        checkpoints.fitting()(Checkpoint(path), checkpoints.Killer(3))
+    return path
+
+
+@pytest.fixture(scope="session")
+def stored(tmp_path_factory):
+    """Return a file that does not fit into the memory limit of `checkpoints.streamed`, and y."""
+    X, y = checkpoints.make_rows(16_000, 6)
+    path = tmp_path_factory.mktemp("stored") / "data.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("X", data=X, chunks=(50, 6))
+    return path, y
