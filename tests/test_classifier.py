@@ -1,6 +1,7 @@
 """DeepBinaryClassifier: which parameters, labels, rows and weights it takes and refuses."""
 
 import inspect
+import json
 import tracemalloc
 from contextlib import suppress
 
@@ -360,6 +361,20 @@ def test_gd_and_lbfgs_learn_the_same_minimum(data):
     gd = make_model("gd", (), alpha=1.0, max_iter=2000).fit(*data)
     lbfgs = make_model("lbfgs", (), alpha=1.0, max_iter=2000).fit(*data)
     np.testing.assert_allclose(parameters_of(gd), parameters_of(lbfgs), rtol=1e-5)
+
+
+@pytest.mark.parametrize("solver", ["adam", "gd", "lbfgs"])
+@pytest.mark.parametrize("name", ["alpha", "max_grad_norm"])
+def test_numpy_scalars_do_not_lower_the_precision_of_the_loss(solver, name, data):
+    given = make_model(solver, **{name: np.float32(0.1)}).fit(*data)
+    plain = make_model(solver, **{name: float(np.float32(0.1))}).fit(*data)
+    assert json.dumps(given.loss_curve_) == json.dumps(plain.loss_curve_)
+
+
+@pytest.mark.parametrize("sizes", [np.array(6), 6, np.int64(6), [6], (6,), np.array([6])], ids=repr)
+def test_one_hidden_layer_may_be_given_in_any_form(sizes, data):
+    model = make_model().set_params(hidden_layer_sizes=sizes).fit(*data)
+    np.testing.assert_array_equal(model.coefs_[0], make_model(hidden=(6,)).fit(*data).coefs_[0])
 
 
 # ---------------------------------------------------------------------- dtypes and sparse input

@@ -120,8 +120,6 @@ def test_net_that_adam_would_freeze_is_divergence(data):
 
 
 # ---------------------------------------------------------------------- extremes
-
-
 # numpy's warnings are errors here
 
 

@@ -339,3 +339,19 @@ def test_estimator_knows_whether_it_is_fitted(data):
 @pytest.mark.parametrize(("hidden", "n"), [((), 5), ((5,), 31), ((5, 3), 47)])
 def test_number_of_parameters_is_told(hidden, n, data):
     assert make_model(hidden=hidden).fit(*data).n_parameters_ == n
+
+
+def test_loss_that_rose_is_no_reason_to_raise_the_learning_rate():
+    X = np.random.RandomState(0).standard_normal((60, 4))
+    y = X[:, 0] <= 0
+    model = make_model("gd", (6,), learning_rate_init=50, tol=1e-4, max_iter=3, activation="tanh")
+    with pytest.warns(ConvergenceWarning, match="lower learning_rate_init"):
+        model.set_params(random_state=0).fit(X * 100, y)
+
+
+def test_verbose_counts_along_all_calls(data, capsys):
+    model = make_model(verbose=3)
+    for _ in range(7):
+        model.partial_fit(*data, classes=[0, 1])
+    numbers = [line.split(",")[0] for line in capsys.readouterr().out.splitlines()]
+    assert numbers == ["Iteration 3", "Iteration 6"]

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
 
 from tests.models import make_model, parameters_of
 
@@ -75,3 +76,16 @@ def test_mlp_classifier_keeps_feature_names(data):
     X, y = data
     model = make_model().fit(pd.DataFrame(X, columns=list("abcd")), y)
     assert model.to_mlp_classifier().feature_names_in_.tolist() == list("abcd")
+
+
+@pytest.mark.parametrize("solver", ["adam", "adamw", "sgd", "gd", "lbfgs"])
+@pytest.mark.parametrize("schedule", ["constant", "adaptive", "cosine", "one_cycle"])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_mlp_classifier_that_we_make_can_be_cloned_and_fitted(solver, schedule, data):
+    mlp = make_model(solver, learning_rate=schedule).fit(*data).to_mlp_classifier()
+    assert clone(mlp).set_params(max_iter=2).fit(*data).n_iter_ <= 2
+
+
+def test_batch_size_of_an_mlp_classifier_that_we_make_is_the_number_of_rows(data):
+    model = make_model("gd", warm_start=True).fit(*data).fit(*data)
+    assert model.to_mlp_classifier().batch_size == 60

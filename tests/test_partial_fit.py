@@ -182,3 +182,9 @@ def test_partial_fit_never_warns_of_convergence(data):
 
 def test_clone_is_unfitted(fitted):
     assert not hasattr(clone(fitted), "coefs_")
+
+
+def test_network_of_given_weights_can_be_trained_on(data):
+    model, fitted = make_model(), make_model().fit(*data)
+    model.coefs_, model.intercepts_, model.n_features_in_ = fitted.coefs_, fitted.intercepts_, 4
+    assert model.partial_fit(*data, classes=[0, 1]).n_iter_ == 1

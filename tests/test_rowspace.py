@@ -8,6 +8,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 
+import skdnn.training.build
 from skdnn import DeepBinaryClassifier
 from skdnn.training.rowspace import RowSpace, row_space_pays
 
@@ -196,3 +197,15 @@ def test_convergence_warning_is_the_same_in_both_coordinates():
     X, y, _ = make_data((40, 300))
     with pytest.warns(ConvergenceWarning, match="max_iter=2"):
         DeepBinaryClassifier((3,), solver="gd", max_iter=2, row_space=True).fit(X, y)
+
+
+def test_memory_that_the_cost_model_does_not_see_ends_in_direct_training(monkeypatch):
+    X, y, _ = make_data((20, 3000))
+    model = DeepBinaryClassifier((6,), solver="gd", max_iter=500, tol=None, random_state=0)
+    direct = clone(model).set_params(row_space=False).fit(X, y)
+
+    def no_memory(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(skdnn.training.build, "RowSpace", no_memory)
+    assert_array_equal(clone(model).fit(X, y).coefs_[0], direct.coefs_[0])

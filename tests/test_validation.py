@@ -223,6 +223,18 @@ def test_refused_rows_leave_an_unfitted_model_unfitted(noisy):
     assert [name for name in vars(model) if name.endswith("_")] == []
 
 
+@pytest.mark.parametrize("bad", [-np.ones(100), np.zeros(100), np.ones(3)], ids=["<0", "0", "n"])
+def test_weights_of_validation_rows_are_named_as_such(bad, noisy):
+    with pytest.raises(ValueError, match="sample_weight_val"):
+        fit(make_model(), noisy, sample_weight_val=bad)
+
+
+def test_validation_rows_are_named_as_such(noisy):
+    X, y, X_val, y_val = noisy
+    with pytest.raises(ValueError, match="X_val"):
+        make_model().fit(X, y, X_val=X_val * np.nan, y_val=y_val)
+
+
 # ---------------------------------------------------------------------- through a pipeline
 
 
@@ -599,3 +611,30 @@ def test_early_stopping_is_the_same_with_and_without_callbacks(solver, noisy):
     watched = fit(make_model(solver).set_callbacks(Observer()), noisy)
     plain = fit(make_model(solver), noisy)
     np.testing.assert_array_equal(parameters_of(watched), parameters_of(plain))
+
+
+# ---------------------------------------------------------------------- scores that are NaN
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_scores_that_are_all_nan_leave_the_last_parameters_and_a_warning(solver, data):
+    common = {"max_iter": 5, "batch_size": 54}
+    model = make_model(solver, scoring=lambda estimator, X, y: float("nan"), **common)
+    with pytest.warns(UserWarning, match="Every validation score is NaN"):
+        model.fit(*data)
+    last = make_model(solver, scoring=lambda *_: model.n_iter_, **common).fit(*data)
+    assert model.best_iter_ is None
+    np.testing.assert_array_equal(model.loss_curve_, last.loss_curve_)
+
+
+def test_epoch_without_a_score_is_not_the_best(data):
+    scores = iter([float("nan"), 0.5, 0.7, float("nan"), 0.6])
+    model = make_model(max_iter=5, scoring=lambda *_: next(scores)).fit(*data)
+    assert model.best_iter_ == 3
+
+
+def test_rows_set_aside_stay_the_same_through_partial_fit(data):
+    model = make_model(max_iter=5, warm_start=True).fit(*data)
+    before = model._training_state.held_out
+    after = model.partial_fit(*data).fit(*data)._training_state.held_out
+    np.testing.assert_array_equal(before, after)

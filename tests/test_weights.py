@@ -325,3 +325,32 @@ def test_refused_class_weight_leaves_the_model_as_it_was(data):
 )
 def test_scikit_learns_class_weight_check_passes(model):
     check_class_weight_classifiers("DeepBinaryClassifier", model)
+
+
+# ---------------------------------------------------------------------- what is refused
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        {"class_weight": {0: 1e308, 1: 1e308}},
+        {"class_weight": {0: 1e10, 1: 1e10}, "sample_weight": 1e300},
+        {"sample_weight": 1e308},
+    ],
+    ids=str,
+)
+def test_weights_whose_sum_overflows_are_named(weights, data):
+    params = dict(weights)
+    sample_weight = params.pop("sample_weight", None)
+    with pytest.raises(ValueError, match="sum of the weights"):
+        make_model(**params).fit(*data, sample_weight)
+
+
+def test_class_weights_that_are_no_numbers_are_named(data):
+    with pytest.raises(ValueError, match="class_weight must map labels to numbers"):
+        make_model(class_weight={0: "a"}).fit(*data)
+
+
+def test_one_number_weighs_all_rows(data):
+    weighted = make_model(alpha=0).fit(*data, 2.0)
+    assert_same_bits(weighted, make_model(alpha=0).fit(*data, np.full(60, 2)))
