@@ -13,7 +13,7 @@ from skdnn.dask.actor import PartitionActor
 from skdnn.dask.evaluation import NetworkPlan
 from skdnn.dask.held import load_partition
 from skdnn.dask.order import Order
-from skdnn.dask.remote import _spread
+from skdnn.dask.loading import _spread
 from skdnn.network.activations import get_activation
 from skdnn.network.network import Network
 from skdnn.training.objective import Objective

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from numbers import Real
 from typing import Any, Literal, Self
@@ -18,10 +17,11 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skdnn.classifier import DeepBinaryClassifier
+from skdnn.dask.cluster import connected
 from skdnn.dask.lazy import correct_of_block, predict_blocks
 from skdnn.dask.partitions import check_collection, delayed_rows, sample_of
 from skdnn.dask.preparation import DaskPreparation
-from skdnn.dask.remote import RemoteData, check_running
+from skdnn.dask.remote import RemoteData
 from skdnn.dask.training import DaskTraining
 
 __all__ = ["DaskDeepBinaryClassifier"]
@@ -412,21 +412,18 @@ class DaskDeepBinaryClassifier(DeepBinaryClassifier):
 
     def _result(self, client: Client, value: Delayed) -> Any:
         """Compute a value on the cluster."""
-        check_running(client)
-        future = client.compute(value)
-        try:
-            return future.result(timeout=self.timeout)
-        except TimeoutError:
-            raise TimeoutError(
-                f"There was no result within timeout={self.timeout:g} seconds. Are there workers? "
-                "Raise timeout if it takes longer than that."
-            ) from None
-        except CancelledError:
-            check_running(client)
-            raise
-        finally:
-            if client.status == "running":
-                future.cancel()
+        with connected(client):
+            future = client.compute(value)
+            try:
+                return future.result(timeout=self.timeout)
+            except TimeoutError:
+                raise TimeoutError(
+                    f"There was no result within timeout={self.timeout:g} seconds. Are there "
+                    "workers? Raise timeout if it takes longer than that."
+                ) from None
+            finally:
+                if client.status == "running":
+                    future.cancel()
 
     # ------------------------------------------------------------------ interfaces
 

@@ -115,7 +115,7 @@ class DaskPreparation(Preparation):
             validate_data(self._model, sample_of(X), reset=False, skip_check_array=True)
         except ValueError as error:
             raise ValueError(f"X_val and y_val cannot be used: {error}") from error
-        data = self._open(partitions)
+        data = self._open(partitions, "X_val")
         summaries = _check_summaries(_joined(data.ask("summarise")), X.shape[1], "X_val")
         labels = np.unique(np.concatenate([s.labels for s in summaries]))
         encode_labels(labels, self._model.classes_, need_both=False, name="y_val")
@@ -124,10 +124,10 @@ class DaskPreparation(Preparation):
         data.set_up("hold_out_all")
         return rows
 
-    def _open(self, partitions: list[Any]) -> RemoteData:
+    def _open(self, partitions: list[Any], name: str = "X") -> RemoteData:
         """Load partitions, to be given back at the end of the call."""
         model = self._model
-        data = RemoteData(model._find_client(), partitions, float(model.timeout))
+        data = RemoteData(model._find_client(), partitions, float(model.timeout), name)
         model._open_data.append(data)
         return data
 
