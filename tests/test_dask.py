@@ -178,6 +178,35 @@ def test_weights_of_rows_and_classes_equal_the_local_fit(client, data):
     assert_same_fit(remote.fit(*split(X, y, weight)), local.fit(X, y, weight))
 
 
+@pytest.mark.parametrize("same_order_rows", [2**20, 100])
+def test_small_batches_with_weights_move_as_all_rows_do(client, data, monkeypatch, same_order_rows):
+    monkeypatch.setattr(skdnn.dask.training, "SAME_ORDER_ROWS", same_order_rows)
+    collections = split(data[0], np.arange(N_ROWS) % 50 == 3)
+    common = {"class_weight": "balanced", "max_iter": 1, "alpha": 0, "momentum": 0}
+
+    def coef_after(solver, learning_rate_init):
+        _, remote = make_pair(
+            **common, solver=solver, batch_size=8, learning_rate_init=learning_rate_init
+        )
+        return remote.fit(*collections).coefs_[0]
+
+    start = coef_after("gd", 1e-12)
+    whole = coef_after("gd", 125e-6) - start
+    in_batches = coef_after("sgd", 1e-6) - start
+    assert np.linalg.norm(in_batches - whole) < 0.2 * np.linalg.norm(whole)
+
+
+def test_small_weighted_batches_equal_the_local_fit(client, data):
+    X, y = data
+    weight = 0.5 ** np.arange(N_ROWS)  # most of them 0 in float32
+    local, remote = make_pair(batch_size=20, max_iter=1, shuffle=False)
+    X, weight = X.astype(np.float32), np.maximum(weight, 1e-300)
+    local.fit(X, y, weight)
+    remote.fit(*split(X, y, weight))
+    for a, b in zip(remote.coefs_, local.coefs_, strict=True):
+        assert_allclose(a, b, rtol=0, atol=1e-5)
+
+
 def test_class_weight_without_sample_weight_equals_row_weights(client, data):
     X, y = data
     _, remote = make_pair(solver="gd", class_weight={True: 3.0})

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from distributed import Client, LocalCluster
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.callback import ScoringMonitor
 
 from skdnn import DeepBinaryClassifier
@@ -63,7 +63,7 @@ def test_client_that_is_not_current_fits_and_scores(cluster, data):
     expected = DeepBinaryClassifier(
         (4,), solver="gd", max_iter=3, tol=None, random_state=0, row_space=False
     ).fit(*data)
-    np.testing.assert_allclose(model.coefs_[0], expected.coefs_[0], rtol=0, atol=1e-10)
+    assert_allclose(model.coefs_[0], expected.coefs_[0], rtol=0, atol=1e-10)
 
 
 def test_closed_client_is_an_error(cluster, data):
@@ -180,6 +180,77 @@ def test_predicting_one_column_is_an_error(client, data):
             model.predict(vector)
         with pytest.raises(ValueError, match="X must have 2 dimensions, got 1"):
             model.score(vector, y)
+
+
+def mixed_up(data, order):
+    """Return a frame whose second partition has its columns in another order, and the labels."""
+    frame = pd.DataFrame(data[0], columns=list("abcd"))
+    table = dd.from_pandas(frame, npartitions=3)
+
+    def mix(part, partition_info=None):
+        return part.assign(e=0.0)[order] if partition_info["number"] == 1 else part
+
+    X = table.map_partitions(mix, meta=frame.iloc[:0], enforce_metadata=False)
+    return frame, X, dd.from_pandas(pd.Series(data[1]), npartitions=3)
+
+
+def test_partitions_with_columns_in_another_order_are_put_in_order(client, data):
+    frame, X, y = mixed_up(data, ["d", "b", "a", "c"])
+    model = make_model(early_stopping=True).fit(X, y, X_val=X, y_val=y)
+    expected = make_model(early_stopping=True)
+    in_order = dd.from_pandas(frame, npartitions=3)
+    expected.fit(in_order, y, X_val=in_order, y_val=y)
+    assert_array_equal(model.feature_names_in_, list("abcd"))
+    assert_array_equal(model.coefs_[0], expected.coefs_[0])
+    assert_allclose(model.validation_scores_, expected.validation_scores_, rtol=1e-12)
+    assert_array_equal(model.predict_proba(X).compute(), model.to_local().predict_proba(frame))
+    assert model.score(X, y) == model.to_local().score(frame, data[1])
+
+
+def test_frame_that_dask_itself_mixes_up_is_learnt_by_its_names(client):
+    rng = np.random.RandomState(0)
+    frame = pd.DataFrame(rng.standard_normal((300, 3)), columns=["z", "m", "a"])
+    labels = frame["z"] > 0
+    table = dd.from_pandas(frame, npartitions=2)
+    X = (table - table.mean()) / table.std()
+    model = DaskDeepBinaryClassifier((), solver="lbfgs", tol=None, random_state=0)
+    model.fit(X, dd.from_pandas(labels, npartitions=2))
+    scaled = (frame - frame.mean()) / frame.std()
+    rows = scaled[list(model.feature_names_in_)]
+    assert model.to_local().score(rows, labels) > 0.95
+
+
+@pytest.mark.parametrize(
+    "order", [["a", "b", "c"], ["a", "b", "c", "d", "d"], ["a", "b", "c", "e"]]
+)
+@pytest.mark.parametrize("method", ["fit", "predict", "score"])
+def test_partition_with_other_columns_is_named(client, data, order, method):
+    frame, X, y = mixed_up(data, list(order))
+    model = make_model().fit(dd.from_pandas(frame, npartitions=3), y)
+    where = "Partition 1 of X" if method == "fit" else "A block of X"
+    call = {
+        "fit": lambda: model.fit(X, y),
+        "predict": lambda: model.predict(X).compute(),
+        "score": lambda: model.score(X, y),
+    }[method]
+    with pytest.raises(ValueError, match=f"{where}.* has the columns .* where the whole says"):
+        call()
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "decision_function"])
+def test_prediction_of_frames_warns_of_nothing(client, data, method):
+    _, X, y = mixed_up(data, ["d", "b", "a", "c"])
+    model = make_model().fit(X, y)
+    # where a warning would be seen
+    getattr(model, method)(X).compute(scheduler="synchronous")
+
+
+def test_frame_in_memory_is_told_from_one_of_dask(client, data):
+    frame, X, y = mixed_up(data, list("abcd"))
+    with pytest.raises(TypeError, match=r"X must be a Dask .* got pandas DataFrame"):
+        make_model().fit(frame, y)
+    with pytest.raises(TypeError, match=r"y must be a Dask .*, got pandas Series"):
+        make_model().fit(X, pd.Series(data[1]))
 
 
 @pytest.mark.parametrize(

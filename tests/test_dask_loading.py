@@ -230,7 +230,7 @@ def test_loading_that_kills_one_worker_changes_nothing(client, data, tmp_path):
 
 
 def test_cluster_that_is_restarted_while_loading_changes_nothing(client, data, monkeypatch):
-    partitions_are_loaded(monkeypatch, lambda future: client.restart())
+    partitions_are_loaded(monkeypatch, lambda future: client.restart(wait_for_workers=False))
     model = DaskDeepBinaryClassifier(**PARAMETERS)
     run_in_thread(lambda: model.fit(*split(*data)))
     assert_undisturbed(model, data)
@@ -300,9 +300,9 @@ def test_cluster_that_is_closed_while_loading_is_a_connection_error(
 
 
 def test_scheduler_that_dies_while_scores_are_computed_is_a_connection_error(scheduler, data):
-    process, client = scheduler
+    process, _ = scheduler
     X, y = split(*data)
-    model = DaskDeepBinaryClassifier(**PARAMETERS).fit(X, y)
+    model = DaskDeepBinaryClassifier(**PARAMETERS, timeout=20).fit(X, y)
     process.kill()
     process.wait()
     with pytest.raises(ConnectionError, match="cluster is gone"):

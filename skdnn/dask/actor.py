@@ -12,10 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from distributed import get_worker
 
-from skdnn.dask.evaluation import Evaluator, NetworkPlan, cut_into_blocks, length
+from skdnn.dask.evaluation import Evaluator, NetworkPlan, cut_into_blocks
 from skdnn.dask.held import HeldRows, Partition, Summary, summarise
 from skdnn.dask.order import Order
 from skdnn.network.activations import get_activation
+from skdnn.network.evaluation import length
 from skdnn.network.loss import log_loss, signs_of
 from skdnn.network.network import layer_views
 from skdnn.network.prediction import dead_layers, predict_logits
@@ -27,10 +28,9 @@ Array = np.ndarray
 
 
 class Share(NamedTuple):
-    """What an actor found of its rows of a batch; means are over ``n_rows``."""
+    """What an actor found of its rows of a batch: weighted sums over ``n_rows``."""
 
     n_rows: int
-    weight: float
     value: float
     gradient: Array | None  # (n_parameters,); None without rows
 
@@ -150,7 +150,7 @@ class PartitionActor:
         ]
         n_rows = sum(length(chosen) for _, chosen in shares)
         if n_rows == 0:
-            return Share(0, 0.0, 0.0, None)
+            return Share(0, 0.0, None)
         evaluators = self._evaluators[: max(1, min(len(self._evaluators), n_rows // 64))]
         size = self._plan.block_rows
         dropout = self._order if any(self._plan.dropout) else None
@@ -167,9 +167,8 @@ class PartitionActor:
             self._crew.run(tasks)
         for evaluator in evaluators[1:]:
             evaluators[0].total += evaluator.total
-        weight = sum(evaluator.weight for evaluator in evaluators)
         value = sum(evaluator.value for evaluator in evaluators)
-        return Share(n_rows, weight, value, evaluators[0].total)
+        return Share(n_rows, value, evaluators[0].total)
 
     def log_loss(self, parameters: Array, plan: NetworkPlan) -> tuple[float, float]:
         """Return weight and weighted sum of losses of the validation rows."""

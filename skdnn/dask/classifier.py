@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skdnn.classifier import DeepBinaryClassifier
 from skdnn.dask.cluster import connected
+from skdnn.dask.columns import columns_of
 from skdnn.dask.lazy import correct_of_block, predict_blocks
 from skdnn.dask.partitions import check_collection, delayed_rows, sample_of
 from skdnn.dask.preparation import DaskPreparation
@@ -394,7 +395,8 @@ class DaskDeepBinaryClassifier(DeepBinaryClassifier):
         check_collection(X, "X", is_matrix=True)
         validate_data(self, sample_of(X), reset=False, skip_check_array=True)
         model, correct = dask.delayed(self._to_send()), dask.delayed(correct_of_block)
-        parts = [correct(*rows, model) for rows in delayed_rows(X, y, sample_weight)]
+        columns = columns_of(X)
+        parts = [correct(*rows, model, columns) for rows in delayed_rows(X, y, sample_weight)]
         total = dask.delayed(_sum_of_pairs)(parts)
         try:
             client = self.client_
@@ -412,7 +414,7 @@ class DaskDeepBinaryClassifier(DeepBinaryClassifier):
 
     def _result(self, client: Client, value: Delayed) -> Any:
         """Compute a value on the cluster."""
-        with connected(client):
+        with connected(client, self.timeout):
             future = client.compute(value)
             try:
                 return future.result(timeout=self.timeout)

@@ -7,6 +7,7 @@ noticed by. What is computed is not known here.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
@@ -27,9 +28,15 @@ class WorkerLostError(Exception):
 
 
 @contextmanager
-def connected(client: Client) -> Iterator[None]:
-    """Raise ConnectionError for whatever comes of a scheduler that is lost on the way."""
-    if client.status not in ("running", "connecting"):
+def connected(client: Client, timeout: float) -> Iterator[None]:
+    """Raise ConnectionError for whatever comes of a scheduler that is lost on the way.
+
+    A client that is about to be connected again is waited for, ``timeout`` seconds at most.
+    """
+    deadline = time.monotonic() + timeout
+    while client.status == "connecting" and time.monotonic() < deadline:
+        time.sleep(0.1 * POLL)
+    if client.status != "running":
         raise _gone(client)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Loss and gradient of a worker's share of a batch, block by block."""
+"""Loss and gradient of a worker's share of a batch: cut into blocks, evaluated, added up."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import scipy.sparse
 from skdnn.dask.held import HeldRows
 from skdnn.dask.order import Order
 from skdnn.network.activations import get_activation
-from skdnn.network.loss import log_loss_and_gradient
+from skdnn.network.evaluation import Batch, BatchEvaluator, length
 from skdnn.network.network import Network
 
-__all__ = ["Evaluator", "NetworkPlan", "Piece", "cut_into_blocks", "length"]
+__all__ = ["Evaluator", "NetworkPlan", "Piece", "cut_into_blocks"]
 
 Array = np.ndarray
 
@@ -50,12 +50,7 @@ class NetworkPlan(NamedTuple):
         return Network(self.layer_sizes, activation, self.dtype, dropout)
 
 
-Piece = tuple[HeldRows, Any]  # a slice or an array of row numbers
-
-
-def length(rows: Any) -> int:
-    """Return how many rows a slice or an array of row numbers is."""
-    return rows.stop - rows.start if isinstance(rows, slice) else rows.size
+Piece = tuple[HeldRows, Batch]  # some of the rows that count
 
 
 def cut_into_blocks(shares: list[Piece], size: int, *, apart: bool) -> Iterator[list[Piece]]:
@@ -67,7 +62,7 @@ def cut_into_blocks(shares: list[Piece], size: int, *, apart: bool) -> Iterator[
         while done < n_rows:
             n_taken = min(room, n_rows - done)
             if isinstance(chosen, slice):
-                piece: Any = slice(chosen.start + done, chosen.start + done + n_taken)
+                piece: Batch = slice(chosen.start + done, chosen.start + done + n_taken)
             else:
                 piece = chosen[done : done + n_taken]
             block.append((rows, piece))
@@ -92,74 +87,64 @@ class Evaluator:
 
     Attributes
     ----------
-    value, weight : float
-        Loss and weight of the rows of the latest evaluation.
+    value : float
+        Loss of the rows of the latest evaluation.
     total : ndarray of shape (n_parameters,)
         Their gradient.
     """
 
     def __init__(self, network: Network, plan: NetworkPlan) -> None:
         self.network = network
-        self.value = self.weight = 0.0
+        self.value = 0.0
         self.total = np.zeros_like(network.gradient)
+        self._evaluator = BatchEvaluator(network)
         # made once: a worker gives memory back to the system, and a new array costs page faults
         n_rows = plan.block_rows
         self._X = np.empty((0 if plan.sparse else n_rows, plan.layer_sizes[0]), plan.dtype)
-        self._bytes = np.empty(n_rows, np.int8)
-        self._signs = np.empty(n_rows, plan.dtype)
+        self._signs = np.empty(n_rows, np.int8)
         self._weight = np.empty(n_rows, plan.dtype)
 
     def evaluate(
         self, blocks: list[list[Piece]], n_rows: int, dropout: Order | None, batch: int | None
     ) -> None:
         """Sum loss and gradient of some blocks, divided by ``n_rows``."""
-        network = self.network
-        self.value = self.weight = 0.0
+        self.value = 0.0
         self.total[...] = 0
         for block in blocks:
-            X, signs, weight = self._gather(block)
+            X, signs, weight, chosen = self._rows_of(block)
             if dropout is not None:
                 rows, piece = block[0]
                 first = int(piece.start if isinstance(piece, slice) else piece[0])
                 state = dropout.dropout_state(batch, rows.number, first)
-                network.draw_dropout(X.shape[0], state)
-            logits, dlogits = network.forward(X)
-            value = log_loss_and_gradient(logits, signs, weight, dlogits, float(n_rows))
-            network.backward(X)
-            self.value += value
-            self.weight += float(
-                signs.size if weight is None else np.add.reduce(weight, dtype=np.float64)
-            )
-            self.total += network.gradient
+                self._evaluator.draw_dropout(length(chosen), state)
+            self.value += self._evaluator.evaluate(X, signs, weight, chosen, float(n_rows))
+            self.total += self.network.gradient
 
-    def _gather(self, block: list[Piece]) -> tuple[Any, Array, Array | None]:
-        """Return X, signs and weights of a block: views, or copies in the evaluator's arrays."""
-        if len(block) == 1 and isinstance(block[0][1], slice) and block[0][0].index is None:
-            X, signs, weight = block[0][0].select(block[0][1])
-            signs_out = self._signs[: signs.size]
-            np.copyto(signs_out, signs)
-            return X, signs_out, weight
+    def _rows_of(self, block: list[Piece]) -> tuple[Any, Array, Array | None, Batch]:
+        """Return X, signs and weights, and which of their rows a block is."""
+        if len(block) > 1:
+            return self._join(block)
+        rows, piece = block[0]
+        return rows.X, rows.signs, rows.weight, rows.numbers(piece)
+
+    def _join(self, block: list[Piece]) -> tuple[Any, Array, Array | None, Batch]:
+        """Copy the rows of several partitions together."""
         matrices, start, weighted = [], 0, False
         for rows, piece in block:
-            index = _indices(rows, piece)
-            part = slice(start, start + index.size)
-            # mode="clip" spares a buffered copy; the indices are valid by construction
-            rows.signs.take(index, out=self._bytes[part], mode="clip")
+            chosen = rows.numbers(piece)
+            part = slice(start, start + length(chosen))
+            self._signs[part] = rows.signs[chosen]
             if rows.weight is not None:
-                rows.weight.take(index, out=self._weight[part], mode="clip")
+                self._weight[part] = rows.weight[chosen]
                 weighted = True
-            if isinstance(rows.X, np.ndarray):
-                rows.X.take(index, axis=0, out=self._X[part], mode="clip")
+            if not isinstance(rows.X, np.ndarray):
+                matrices.append(rows.X[chosen])
+            elif isinstance(chosen, slice):
+                self._X[part] = rows.X[chosen]
             else:
-                matrices.append(rows.X[index])
+                # mode="clip" spares a buffered copy; the indices are valid by construction
+                rows.X.take(chosen, axis=0, out=self._X[part], mode="clip")
             start = part.stop
-        np.copyto(self._signs[:start], self._bytes[:start])
         X = scipy.sparse.vstack(matrices, "csr") if matrices else self._X[:start]
-        return X, self._signs[:start], self._weight[:start] if weighted else None
-
-
-def _indices(rows: HeldRows, piece: Any) -> Array:
-    """Return which rows of a whole partition a piece is."""
-    if rows.index is not None:
-        return rows.index[piece]
-    return np.arange(piece.start, piece.stop) if isinstance(piece, slice) else piece
+        weight = self._weight[:start] if weighted else None
+        return X, self._signs[:start], weight, slice(0, start)

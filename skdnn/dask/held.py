@@ -12,6 +12,7 @@ from dask.sizeof import sizeof
 from sklearn.utils import check_array, check_X_y
 from sklearn.utils.multiclass import check_classification_targets
 
+from skdnn.dask.columns import in_order
 from skdnn.training.preparation import DATA
 
 __all__ = ["HeldRows", "Partition", "Summary", "check_weight", "load_partition", "summarise"]
@@ -48,14 +49,34 @@ class Summary(NamedTuple):
     sums: Array  # their weights
 
 
-def load_partition(number: int, X: Any, y: Any, weight: Any, arguments: Sequence[str]) -> Partition:
-    """Validate one block of X, y and sample_weight; ``arguments`` are their names."""
+def load_partition(
+    number: int,
+    X: Any,
+    y: Any,
+    weight: Any,
+    arguments: Sequence[str],
+    columns: list[Any] | None = None,
+) -> Partition:
+    """Validate one block of X, y and sample_weight.
+
+    Parameters
+    ----------
+    number : int
+        Of the partition.
+    X, y, weight : DataFrame, Series, array or None
+        The block.
+    arguments : sequence of str
+        What X, y and weight are called.
+    columns : list, default=None
+        Columns of the frame that X is of.
+    """
     try:
         y = np.asarray(y).reshape(-1)
         if weight is not None:
             weight = check_weight(weight, X.shape[0], arguments[2])
         if X.shape[0] == 0 and y.size == 0:
             return Partition(number, None, np.empty(0), weight)
+        X = in_order(X, columns, "its block")
         X, y = check_X_y(X, y, **DATA)
         check_classification_targets(y)
     except (TypeError, ValueError) as error:
@@ -117,9 +138,12 @@ class HeldRows:
     def n_rows(self) -> int:
         return self.signs.size if self.index is None else self.index.size
 
+    def numbers(self, rows: Any) -> Any:
+        """Return where in the whole partition some of the rows are."""
+        return rows if self.index is None else self.index[rows]
+
     def select(self, rows: Any) -> tuple[Any, Array, Array | None]:
         """Return X, signs and weights of some of the rows: views for a slice, if all count."""
-        if self.index is not None:
-            rows = self.index[rows]
+        rows = self.numbers(rows)
         weight = None if self.weight is None else self.weight[rows]
         return self.X[rows], self.signs[rows], weight

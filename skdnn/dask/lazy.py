@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.utils import check_array, check_consistent_length
 
 from skdnn.classifier import DeepBinaryClassifier
+from skdnn.dask.columns import columns_of, in_order
 from skdnn.dask.held import check_weight
 from skdnn.dask.partitions import is_dask_frame, sample_of
 from skdnn.training.preparation import DATA
@@ -40,10 +41,10 @@ def predict_blocks(model: DeepBinaryClassifier, method: str, X: Any) -> da.Array
     meta = np.empty((0, 2) if method.endswith("proba") else 0, dtype)
     shared = dask.delayed(model)
     if is_dask_frame(X):
-        predict = dask.delayed(_predict_block)
+        predict, columns = dask.delayed(_predict_block), columns_of(X)
         shape = (np.nan, *meta.shape[1:])
         blocks = [
-            da.from_delayed(predict(part, shared, method, meta), shape, meta=meta)
+            da.from_delayed(predict(part, shared, method, meta, columns), shape, meta=meta)
             for part in X.to_delayed()
         ]
         return da.concatenate(blocks, allow_unknown_chunksizes=True)
@@ -62,18 +63,39 @@ def _dtype_of(model: DeepBinaryClassifier, method: str, X: Any) -> np.dtype:
     return np.result_type(kept, model.coefs_[0].dtype)
 
 
-def _predict_block(block: Any, model: DeepBinaryClassifier, method: str, empty: Array) -> Array:
-    return getattr(model, method)(block) if block.shape[0] else empty
+def _predict_block(
+    block: Any,
+    model: DeepBinaryClassifier,
+    method: str,
+    empty: Array,
+    columns: list[Any] | None = None,
+) -> Array:
+    return getattr(model, method)(_rows_of(block, columns)) if block.shape[0] else empty
+
+
+def _rows_of(block: Any, columns: list[Any] | None) -> Any:
+    """Return a block as the model takes it: without names, which the whole was asked for."""
+    return check_array(in_order(block, columns, "A block of X"), **DATA)
 
 
 def correct_of_block(
-    X: Any, y: Any, weight: Any, model: DeepBinaryClassifier
+    X: Any, y: Any, weight: Any, model: DeepBinaryClassifier, columns: list[Any] | None
 ) -> tuple[float, float]:
-    """Return the weights of the rows predicted right, and of all rows."""
+    """Return the weights of the rows predicted right, and of all rows.
+
+    Parameters
+    ----------
+    X, y, weight : DataFrame, Series, array or None
+        The block.
+    model : DeepBinaryClassifier
+        Fitted.
+    columns : list or None
+        Columns of the frame that X is of.
+    """
     if X.shape[0] == 0 and np.shape(y)[0] == 0:
         return 0.0, 0.0
     y = np.asarray(y).reshape(-1)
     check_consistent_length(X, y)
-    right = model.predict(X) == y
+    right = model.predict(_rows_of(X, columns)) == y
     weight = np.ones(y.size) if weight is None else check_weight(weight, y.size, "sample_weight")
     return float(weight[right].sum()), float(weight.sum())

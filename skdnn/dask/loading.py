@@ -29,6 +29,13 @@ _logger = logging.getLogger("skdnn.dask")
 MOST_LOSSES = 8
 
 
+_ACTOR = "skdnn-actor-"  # what the keys of actors begin with
+
+
+def _is_actor(future: Future) -> bool:
+    return str(future.key).startswith(_ACTOR)
+
+
 def check_losses(n_losses: int, step: str) -> None:
     """Raise RuntimeError if workers were lost so often in one step that it is given up."""
     if n_losses >= MOST_LOSSES:
@@ -97,7 +104,7 @@ class Loader:
                 client.submit(
                     PartitionActor,
                     [parts[k] for k in mine],
-                    key=f"skdnn-actor-{uuid.uuid4().hex}",
+                    key=f"{_ACTOR}{uuid.uuid4().hex}",
                     # it has just been lost if there is none: any worker computes the data again
                     workers=[address] if address else restriction,
                     allow_other_workers=True,
@@ -187,21 +194,21 @@ class Loader:
                 n_pending, latest = len(pending), time.monotonic()
             if time.monotonic() - latest > self._cluster.timeout:
                 self._explain_waiting(n_pending)
-            if self._cluster.client.status not in ("running", "connecting"):
+            if self._cluster.client.status != "running":
                 raise self._cluster.no_answer()
             try:
                 wait(pending, timeout=POLL, return_when="FIRST_COMPLETED")
             except TimeoutError:
                 pass
             except CancelledError as error:
-                self._explain_cancelling(error)
+                self._explain_cancelling(error, pending[0])
 
-    def _explain_cancelling(self, error: CancelledError) -> NoReturn:
+    def _explain_cancelling(self, error: CancelledError, future: Future) -> NoReturn:
         why = reasons(error)
         if "scheduler-connection-lost" in why:
             raise error
-        if "scheduler-restart" in why:
-            raise WorkerLostError("the cluster was restarted") from error
+        if "scheduler-restart" in why or _is_actor(future):
+            raise WorkerLostError("the scheduler let go of what was loaded") from error
         raise RuntimeError(
             f"{self._name} cannot be computed again: data of a lost worker had been sent there "
             "(client.scatter) and not computed, or were cancelled, or are of another cluster. "
@@ -217,15 +224,13 @@ class Loader:
                 f"({error.task!r}). They may run out of memory, or what is called there ends the "
                 "process; their logs tell more."
             ) from error
-        if future.key.startswith("skdnn-actor-") and isinstance(error, RuntimeError):
+        if _is_actor(future) and isinstance(error, RuntimeError):
             # what the scheduler says of the actors of a worker that is lost
             raise WorkerLostError(str(error)) from error
         raise error
 
     def _explain_waiting(self, n_pending: int) -> NoReturn:
         cluster = self._cluster
-        if cluster.client.status != "running":
-            raise cluster.no_answer()
         before = sorted(cluster.silent)
         if fresh := cluster.notice_silent():
             raise WorkerLostError(f"no answer from {', '.join(fresh)}")

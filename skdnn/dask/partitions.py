@@ -12,9 +12,16 @@ from dask.base import is_dask_collection
 from dask.delayed import Delayed
 from dask.utils import is_dataframe_like, is_series_like
 
+from skdnn.dask.columns import columns_of
 from skdnn.dask.held import load_partition
 
-__all__ = ["check_collection", "delayed_rows", "is_dask_frame", "make_partitions", "sample_of"]
+__all__ = [
+    "check_collection",
+    "delayed_rows",
+    "is_dask_frame",
+    "make_partitions",
+    "sample_of",
+]
 
 Names = tuple[str, str, str]
 
@@ -36,8 +43,9 @@ def check_collection(value: Any, name: str, *, is_matrix: bool) -> None:
     if not (isinstance(value, da.Array) or frame or vector):
         kind = "Array or DataFrame" if is_matrix else "Array, Series or DataFrame"
         raise TypeError(
-            f"{name} must be a Dask {kind}, got {type(value).__name__}. Wrap what is in memory "
-            "with dask.array.from_array, or use skdnn.DeepBinaryClassifier."
+            f"{name} must be a Dask {kind}, got {_name_of_type(value)}. Wrap what is in memory "
+            "with dask.array.from_array or dask.dataframe.from_pandas, or use "
+            "skdnn.DeepBinaryClassifier."
         )
     if is_matrix and value.ndim != 2:
         raise ValueError(f"{name} must have 2 dimensions, got {value.ndim}.")
@@ -45,6 +53,13 @@ def check_collection(value: Any, name: str, *, is_matrix: bool) -> None:
         raise ValueError(f"{name} must know its number of columns, got shape {value.shape}.")
     if not is_matrix and not (value.ndim == 1 or (value.ndim == 2 and value.shape[1] == 1)):
         raise ValueError(f"{name} must have one number a row, got shape {value.shape}.")
+
+
+def _name_of_type(value: Any) -> str:
+    """Return what a user calls a type: frames of several packages have one name."""
+    kind = type(value).__name__
+    package = type(value).__module__.partition(".")[0]
+    return f"{package} {kind}" if kind in ("Array", "DataFrame", "Series") else kind
 
 
 def make_partitions(
@@ -72,8 +87,9 @@ def make_partitions(
     """
     run = uuid.uuid4().hex  # a call's own keys: an earlier call's failure must not be met again
     load = dask.delayed(load_partition, pure=False, traverse=False)
+    columns = columns_of(X)
     return [
-        load(number, *rows, names, dask_key_name=f"skdnn-partition-{run}-{number}")
+        load(number, *rows, names, columns, dask_key_name=f"skdnn-partition-{run}-{number}")
         for number, rows in enumerate(delayed_rows(X, y, weight, names))
     ]
 

@@ -49,7 +49,7 @@ class RemoteData:
         self._cluster = Cluster(client, timeout)
         self._loader = Loader(self._cluster, partitions, name)
         self._setup: list[tuple[str, tuple[Any, ...]]] = []
-        with connected(client):
+        with connected(client, timeout):
             self._held = self._loader.load(range(len(partitions)), [])
 
     def close(self) -> None:
@@ -83,7 +83,7 @@ class RemoteData:
         """
         answers: dict[Held, Any] = {}
         waiting, n_losses = list(self._held), 0
-        with connected(self._client):
+        with connected(self._client, self._cluster.timeout):
             while waiting:
                 given, lost = self._call(waiting, method, arguments)
                 answers.update(given)
@@ -131,9 +131,7 @@ class RemoteData:
             except RuntimeError as error:  # the client knows that it is lost
                 lost[held] = str(error)
         timeout = self._cluster.timeout
-        answers = self._client.sync(
-            _collect, calls, timeout, callback_timeout=timeout + 10 * POLL
-        )
+        answers = self._client.sync(_collect, calls, timeout, callback_timeout=timeout + 10 * POLL)
         given = {}
         for held, answer in answers.items():
             if isinstance(answer, TimeoutError):

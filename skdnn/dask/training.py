@@ -106,22 +106,22 @@ class RemoteObjective:
             self._shuffle,
         )
 
-    def value_and_gradient(self, batch: Batch) -> tuple[float, float]:
+    def value_and_gradient(self, batch: Batch) -> tuple[float, int]:
         """Evaluate a batch at `parameters` and write the gradient to `gradient`."""
         shares = self._data.ask("gradient", self.parameters, *batch)
-        weight = sum(share.weight for share in shares)
+        n_rows = sum(share.n_rows for share in shares)
         self.gradient[...] = 0
         value = 0.0
         for share in shares:
             if share.n_rows:
-                factor = share.n_rows / weight
+                factor = share.n_rows / n_rows
                 value += factor * share.value
                 self.gradient += share.gradient * self.gradient.dtype.type(factor)
         if self._penalty:
             length = norm(self._weights)
             value += 0.5 * self._penalty * length * length  # ** would raise where this is inf
             self._add_weights(self._penalty)
-        return value, weight
+        return value, n_rows
 
     def close(self) -> None:
         """Keep the rows: they are asked about the dead layers after training."""
