@@ -102,6 +102,16 @@ def test_few_values_are_edges_each():
     assert "x0_bin2" not in encoded
 
 
+def test_number_that_fills_a_bin_is_an_edge(rng):
+    amounts = np.concatenate([np.zeros(500), rng.uniform(10, 20, 300)])[:, np.newaxis]
+    encoded = TableEncoder(n_bins=4).fit(amounts).transform([[0.0], [5.0], [12.5], [20.0]])
+    # 0, and the quantiles of the rest: 10, 13.3, 16.7 and 20
+    np.testing.assert_allclose(encoded[0, 1:], 0)
+    np.testing.assert_allclose(encoded[1, 1:], [0.5, 0, 0, 0], atol=0.01)
+    np.testing.assert_allclose(encoded[2, 1:], [1, 0.75, 0, 0], atol=0.1)
+    np.testing.assert_allclose(encoded[3, 1:], 1)
+
+
 def test_bins_of_a_tree_are_where_it_splits(rng):
     x = rng.standard_normal((300, 1)).astype(np.float32)
     y = (np.abs(x[:, 0]) > 1).astype(int)

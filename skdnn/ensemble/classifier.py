@@ -48,18 +48,19 @@ class DeepEnsembleClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimato
     ----------
     estimator : DeepBinaryClassifier, default=None
         What each network is a copy of; ``early_stopping`` is set, and ``random_state`` is drawn
-        for each. None: a hidden layer of 128 units, ``alpha=1``, ``learning_rate_init=0.003``
-        (0.004 for numbers without bins) and batches of a thirtieth of the rows, from 16 to 256.
-    n_estimators : int, default=12
+        for each. None: a hidden layer of 128 units and ``learning_rate_init=0.003``, or two of 64
+        units and 0.004 where numbers have no bins; ``alpha=1``, and batches of a thirtieth of the
+        rows, from 16 to 256.
+    n_estimators : int, default=16
         Number of networks. One is a plain network that is stopped early.
     categorical_features : {"from_dtype"} or array-like of str, int or bool, default="from_dtype"
         Which columns are categories, as of :class:`~skdnn.preprocessing.TableEncoder`.
     encoder : "auto", transformer or None, default="auto"
-        What makes a matrix of the table. "auto": networks of three kinds take turns, each with
-        ``TableEncoder()``, but numbers in bins of quantiles, without bins, and in bins of trees;
-        the first two if there are less than 12 networks, the first if there are less than 8.
-        None: X is a matrix of finite numbers, scaled already. A transformer of another class is
-        fitted for each network anew, since it might look at labels.
+        What makes a matrix of the table. "auto": networks of two kinds take turns, with
+        ``TableEncoder()`` and ``TableEncoder(n_bins=0)``, and what each kind counts is found out
+        of fold; the first kind alone if there are less than 8 networks. None: X is a matrix of
+        finite numbers, scaled already. A transformer of another class is fitted for each network
+        anew, since it might look at labels.
     kinds : list of (encoder, estimator), default=None
         Networks of several kinds: the first is of the first kind, the second of the second, and
         so on in turn; one of each kind shares a fold. Each part may be what ``encoder`` and
@@ -131,7 +132,7 @@ class DeepEnsembleClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimato
     >>> model.predict(X[:2])
     array(['no', 'yes'], dtype='<U3')
     >>> model.member_proba(X[:2]).shape
-    (2, 12)
+    (2, 16)
     """
 
     _parameter_constraints = ENSEMBLE_CONSTRAINTS
@@ -151,7 +152,7 @@ class DeepEnsembleClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimato
     def __init__(
         self,
         estimator: DeepBinaryClassifier | None = None,
-        n_estimators: int = 12,
+        n_estimators: int = 16,
         *,
         categorical_features: Any = "from_dtype",
         encoder: Any = "auto",

@@ -27,25 +27,20 @@ class Kind(NamedTuple):
 
     encoder: Any
     estimator: DeepBinaryClassifier | None
-    learning_rate: float = 0.003  # of the default estimator
-
-
-# Numbers in bins of quantiles, as they are, and in bins where a tree would split them: which of
-# them suits depends on the table. The rate is higher where inputs are fewer.
-_KINDS: list[tuple[dict[str, Any], float]] = [
-    ({"n_bins": 8}, 0.003),
-    ({"n_bins": 0}, 0.004),
-    ({"n_bins": 8, "bins": "tree"}, 0.003),
-]
+    hidden_layer_sizes: tuple[int, ...] = (128,)  # of the default estimator
+    learning_rate_init: float = 0.003
 
 
 def default_kinds(n_estimators: int, categorical_features: Any, estimator: Any) -> list[Kind]:
-    """Return kinds of networks, as many as can have four networks each, one for each fold."""
-    n_kinds = min(max(n_estimators // _FEWEST_FOLDS, 1), len(_KINDS))
-    return [
-        Kind(TableEncoder(categorical_features, **parameters), estimator, learning_rate)
-        for parameters, learning_rate in _KINDS[:n_kinds]
+    """Return kinds of networks: both, if there can be four networks of each.
+
+    Numbers in bins, or as they are: which of them suits depends on the table, by much.
+    """
+    kinds = [
+        Kind(TableEncoder(categorical_features), estimator),
+        Kind(TableEncoder(categorical_features, n_bins=0), estimator, (64, 64), 0.004),
     ]
+    return kinds if n_estimators >= _FEWEST_FOLDS * len(kinds) else kinds[:1]
 
 
 def count_folds(n_estimators: int, n_kinds: int) -> int:
@@ -59,10 +54,10 @@ def resolve_estimator(kind: Kind, n_samples: int, n_train: int) -> DeepBinaryCla
     if kind.estimator is None:
         size = min(max(round(n_samples / _BATCHES), _SMALLEST_BATCH), _LARGEST_BATCH)
         return DeepBinaryClassifier(
-            (128,),
+            kind.hidden_layer_sizes,
             alpha=1.0,
             batch_size=min(size, n_train),
-            learning_rate_init=kind.learning_rate,
+            learning_rate_init=kind.learning_rate_init,
             early_stopping=True,
         )
     if not isinstance(kind.estimator, DeepBinaryClassifier):

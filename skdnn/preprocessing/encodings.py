@@ -213,7 +213,8 @@ def learn_bins(prepared: Array, n_bins: int, positive: Array | None) -> Array:
     """Return the edges of bins of a prepared column; none where one bin would do.
 
     Each number is an edge where there are few. Else they are quantiles, as of scikit-learn's
-    KBinsDiscretizer, which takes no gaps and warns where quantiles are the same.
+    KBinsDiscretizer, which takes no gaps and loses bins where quantiles are the same: there,
+    numbers that would fill a bin (often 0) are edges, and the others are quantiles of the rest.
 
     Parameters
     ----------
@@ -241,13 +242,22 @@ def learn_bins(prepared: Array, n_bins: int, positive: Array | None) -> Array:
         splits = tree.tree_.threshold[tree.tree_.feature >= 0]
         edges = np.unique(np.concatenate([ordered[[0, -1]], splits]).astype(np.float32))
     else:
-        is_new = np.concatenate([[True], ordered[1:] != ordered[:-1]])
-        if np.count_nonzero(is_new) <= n_bins + 1:
-            edges = ordered[is_new]
-        else:
-            quantiles = np.quantile(ordered, np.linspace(0, 1, n_bins + 1))
-            edges = np.unique(quantiles.astype(np.float32))
+        edges = _quantile_edges(ordered, n_bins)
     return edges if edges.size > 2 else edges[:0]
+
+
+def _quantile_edges(ordered: Array, n_bins: int) -> Array:
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    if starts.size <= n_bins + 1:
+        return ordered[starts]
+    edges = np.unique(np.quantile(ordered, np.linspace(0, 1, n_bins + 1)).astype(np.float32))
+    if edges.size <= n_bins:
+        n_rows = np.diff(starts, append=ordered.size)
+        heavy = n_rows > ordered.size / n_bins
+        rest = ordered[np.repeat(~heavy, n_rows)]
+        quantiles = np.quantile(rest, np.linspace(0, 1, max(n_bins + 1 - heavy.sum(), 2)))
+        edges = np.unique(np.concatenate([ordered[starts[heavy]], quantiles]).astype(np.float32))
+    return edges
 
 
 def learn_category(categories: Array, max_levels: int, min_frequency: int) -> Category | str:

@@ -63,8 +63,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     n_bins : int, default=8
         Bins of each number. 0: no piecewise-linear encoding.
     bins : {"quantile", "tree"}, default="quantile"
-        Where bins begin and end: at quantiles, each value being an edge where there are few; or
-        where a decision tree with ``n_bins`` leaves on this column alone splits it, which needs y.
+        Where bins begin and end: at quantiles, each value being an edge where there are few, and
+        a value that would fill a bin being one too; or where a decision tree with ``n_bins``
+        leaves on this column alone splits it, which needs y.
     max_levels : int, default=64
         Levels of a category that have an output each.
     min_frequency : int, default=10
