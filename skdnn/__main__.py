@@ -20,6 +20,7 @@ from skdnn.container.container import (
     open_regular,
     printable,
 )
+from skdnn.ensemble import DeepEnsembleClassifier
 from skdnn.persistence.checkpoint import ENDS, checkpoint_of
 from skdnn.persistence.saving import ModelFileError, model_of
 
@@ -67,12 +68,16 @@ def _describe(path: str) -> Iterator[str]:
     head = f"{path}: {contents.kind}, written by skdnn {contents.skdnn_version}"
     if contents.kind == "model":
         return chain([head], _describe_model(model_of(contents, path)))
+    if contents.kind == "ensemble":
+        return chain([head], _describe_ensemble(model_of(contents, path)))
     return chain([head], _describe_checkpoint(checkpoint_of(contents, path)))
 
 
-def _describe_parameters(model: DeepBinaryClassifier) -> Iterator[str]:
-    defaults = DeepBinaryClassifier().get_params()
-    changed = {k: v for k, v in model.get_params().items() if repr(v) != repr(defaults[k])}
+def _describe_parameters(model: Any) -> Iterator[str]:
+    defaults = type(model)().get_params(deep=False)
+    changed = {
+        k: v for k, v in model.get_params(deep=False).items() if repr(v) != repr(defaults[k])
+    }
     yield "parameters (the rest are defaults):"
     yield from (f"  {name} = {value!r}" for name, value in changed.items())
 
@@ -96,6 +101,22 @@ def _describe_model(model: DeepBinaryClassifier) -> Iterator[str]:
     state = getattr(model, "_training_state", None)
     kept = "none" if state is None else f"{state.rule}, {state.counters.get('n_steps', 0)} steps"
     yield f"training state: {kept}"
+
+
+def _describe_ensemble(model: DeepEnsembleClassifier) -> Iterator[str]:
+    yield from _describe_parameters(model)
+    yield f"classes: {model.classes_.tolist()} ({model.classes_.dtype})"
+    names = getattr(model, "feature_names_in_", None)
+    yield f"features: {model.n_features_in_}" + ("" if names is None else f": {_shortened(names)}")
+    yield f"out-of-fold log loss: {model.oof_log_loss_:.6g}"
+    n_parameters = sum(member.n_parameters_ for member in model.estimators_)
+    yield f"networks ({n_parameters:,} numbers):"
+    for k, member in enumerate(model.estimators_):
+        sizes = " -> ".join(str(weights.shape[0]) for weights in member.coefs_)
+        yield (
+            f"  {k + 1}: {sizes} -> 1, best epoch {member.best_iter_} of {member.n_iter_}, "
+            f"weight {model.estimator_weights_[k]:.3g}"
+        )
 
 
 def _describe_checkpoint(model: DeepBinaryClassifier) -> Iterator[str]:

@@ -62,7 +62,7 @@ def test_a_cut_file_is_named_so(saved):
 
 def test_newer_format_asks_for_an_upgrade(saved):
     saved.write_bytes(saved.read_bytes().replace(b"format 1\n", b"format 7\n"))
-    assert refusal(saved) == "of format 7, and this skdnn reads formats up to 1: upgrade skdnn."
+    assert refusal(saved) == "of format 7, and this skdnn reads formats up to 2: upgrade skdnn."
 
 
 def test_a_checkpoint_is_not_a_model(tmp_path):

@@ -45,9 +45,10 @@ __all__ = [
 Array = np.ndarray
 StrPath = str | os.PathLike[str]
 
-# To be raised whenever a file gains or loses an entry, a parameter of the estimator included.
-# Older formats stay readable: what they lack takes its default.
-FORMAT_VERSION = 1
+# Of each kind of file, to be raised whenever it gains or loses an entry, a parameter of the
+# estimator included. Older formats stay readable: what they lack takes its default.
+_FORMATS = {"model": 1, "checkpoint": 1, "ensemble": 2}
+FORMAT_VERSION = max(_FORMATS.values())
 
 # Whose code runs while a file is read: top-level modules
 _READERS = {"skdnn", "h5py", "numpy", "scipy", "sklearn", *sys.stdlib_module_names}
@@ -86,7 +87,7 @@ class ModelFileError(ValueError):
 class Contents(NamedTuple):
     """What a file holds."""
 
-    kind: str  # "model" or "checkpoint"
+    kind: str  # "model", "ensemble" or "checkpoint"
     skdnn_version: str  # that wrote it
     attributes: dict[str, Any]  # JSON values; "group/name" is attribute "name" of "group"
     arrays: dict[str, Array]  # by path
@@ -107,7 +108,7 @@ def write_container(
     path : str or path-like
         File to make or to replace.
     kind : str
-        What it is: "model" or "checkpoint".
+        What it is: "model", "ensemble" or "checkpoint".
     attributes : dict of str to JSON value
         "name" becomes an attribute of the root, "group/name" one of a group or an array.
     arrays : dict of str to ndarray
@@ -121,17 +122,17 @@ def write_container(
         When the contents cannot be stored. No file is touched then.
     """
     image = _make_image(kind, attributes, arrays)
-    replace_file(path, (sign(image), image))
+    replace_file(path, (sign(image, _FORMATS[kind]), image))
 
 
-def sign(image: bytes | memoryview) -> bytes:
+def sign(image: bytes | memoryview, version: int = 1) -> bytes:
     """Return the header for the HDF5 part of a file."""
-    return _make_header(len(image), hashlib.sha256(image).hexdigest())
+    return _make_header(version, len(image), hashlib.sha256(image).hexdigest())
 
 
-def _make_header(n_bytes: int, digest: str) -> bytes:
+def _make_header(version: int, n_bytes: int, digest: str) -> bytes:
     text = (
-        f"skdnn file, format {FORMAT_VERSION}\nbytes {n_bytes}\nsha256 {digest}\n"
+        f"skdnn file, format {version}\nbytes {n_bytes}\nsha256 {digest}\n"
         "What follows these 512 bytes is HDF5: any HDF5 tool opens this file.\n"
     )
     return text.encode().ljust(_HEADER_BYTES, b"\0")
@@ -152,7 +153,7 @@ def _make_image(
     access.set_libver_bounds(h5f.LIBVER_V18, h5f.LIBVER_V18)
     with h5py.File(h5f.create(b"skdnn", h5f.ACC_TRUNC, creation, access)) as file:
         _write_text(file, "kind", kind)
-        file.attrs.create("format_version", FORMAT_VERSION, dtype="<i8")
+        file.attrs.create("format_version", _FORMATS[kind], dtype="<i8")
         _write_text(file, "skdnn_version", __version__)
         for name in sorted(arrays):
             _write_array(file, name, np.asarray(arrays[name]))
@@ -300,7 +301,7 @@ def open_container(path: StrPath) -> Contents:
     TypeError
         When ``path`` is no path.
     """
-    image = _read_file(path)
+    version, image = _read_file(path)
     with blaming(path):
         # From the bytes that were verified: the file itself may have changed since. Not by
         # `h5f.open_file_image`, which copies them and tells a lack of memory as a bad file.
@@ -308,11 +309,13 @@ def open_container(path: StrPath) -> Contents:
             reader = HDF5Reader(len(image))
             reader.read_group(file.id, "", 0)
         plain = reader.plain
-        if plain["format_version"] != FORMAT_VERSION:
+        if plain["format_version"] != version:
             raise ValueError(
                 f"attribute 'format_version' is {plain['format_version']}, and the header says "
-                f"{FORMAT_VERSION}."
+                f"{version}."
             )
+        if version != _FORMATS.get(plain["kind"], version):
+            raise ValueError(f"format {version} is not one of a {plain['kind']}.")
         if not re.fullmatch(r"[\w.+-]{1,50}", plain["skdnn_version"], re.ASCII):
             raise ValueError("attribute 'skdnn_version' is not a version.")
         return Contents(plain["kind"], plain["skdnn_version"], reader.attributes, reader.arrays)
@@ -375,14 +378,14 @@ def open_regular(path: str, flags: int) -> int:
     return descriptor
 
 
-def _read_file(path: StrPath) -> bytes:
-    """Return the bytes of a file whose header holds true of them."""
+def _read_file(path: StrPath) -> tuple[int, bytes]:
+    """Return the format and the bytes of a file whose header holds true of them."""
     name = check_path(path)
     try:
         with open(name, "rb", opener=open_regular) as file:
             header = file.read(_HEADER_BYTES)
             with blaming(path):
-                n_bytes, digest = _check_header(header)
+                version, n_bytes, digest = _check_header(header)
                 _check_size(os.fstat(file.fileno()).st_size, _HEADER_BYTES + n_bytes)
             file.seek(0)
             image = file.read()
@@ -393,7 +396,7 @@ def _read_file(path: StrPath) -> bytes:
     with blaming(path):
         if hashlib.sha256(memoryview(image)[_HEADER_BYTES:]).hexdigest() != digest:
             raise ValueError("damaged: its contents do not have the SHA-256 of its header.")
-    return image
+    return version, image
 
 
 def _check_size(size: int, allowed: int) -> None:
@@ -402,8 +405,8 @@ def _check_size(size: int, allowed: int) -> None:
         raise ValueError(f"{what}: it has {size} bytes, and must have {allowed}.")
 
 
-def _check_header(header: bytes) -> tuple[int, str]:
-    """Return the number of bytes after the header, and their SHA-256."""
+def _check_header(header: bytes) -> tuple[int, int, str]:
+    """Return the format, the number of bytes after the header, and their SHA-256."""
     found = _HEADER.match(header)
     if found is None:
         if header.startswith(HDF5_SIGNATURE):
@@ -414,6 +417,7 @@ def _check_header(header: bytes) -> tuple[int, str]:
             f"of format {int(found[1])}, and this skdnn reads formats up to {FORMAT_VERSION}: "
             "upgrade skdnn."
         )
-    if found[2] is None or _make_header(int(found[2]), found[3].decode()) != header:
+    version = int(found[1])
+    if found[2] is None or _make_header(version, int(found[2]), found[3].decode()) != header:
         raise ValueError("damaged: its header is not as skdnn writes it.")
-    return int(found[2]), found[3].decode()
+    return version, int(found[2]), found[3].decode()

@@ -218,6 +218,11 @@ class DeepEnsembleClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimato
         continuing = self.warm_start and hasattr(self, "estimators_")
         metadata = {"sample_weight": sample_weight, "groups": groups}
         data = {"X": X, "y": y, "metadata": {k: v for k, v in metadata.items() if v is not None}}
+        if continuing and not hasattr(self, "_judgement"):
+            raise ValueError(
+                "This ensemble was loaded from a file, which does not keep what warm_start=True "
+                "goes on from: set warm_start=False, or save it with joblib."
+            )
         n_before = len(self.estimators_) if continuing else 0
         kinds = self._check_kinds()
         if continuing:  # of the default ones, no others join

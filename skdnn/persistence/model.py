@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,13 @@ from skdnn.persistence.state import pack_state, pack_weights, unpack_state, unpa
 
 __all__ = [
     "check_canonical",
+    "pack_classes",
     "pack_model",
     "pack_parameters",
+    "pack_text",
     "parameters_to_save",
+    "set_parameters",
+    "unpack_classes",
     "unpack_model",
     "unpack_parameters",
 ]
@@ -91,9 +95,9 @@ def pack_model(model: DeepBinaryClassifier) -> tuple[Attributes, Arrays]:
         is_last = i == len(model.coefs_)
         attributes[f"layers/{i}/activation"] = "logistic" if is_last else model.activation
     arrays = pack_weights((model.coefs_, model.intercepts_), "layers")
-    arrays["classes"] = _pack_classes(model.classes_)
+    arrays["classes"] = pack_classes(model.classes_)
     if hasattr(model, "feature_names_in_"):
-        arrays["feature_names"] = _pack_text(model.feature_names_in_, "feature_names_in_")
+        arrays["feature_names"] = pack_text(model.feature_names_in_, "feature_names_in_")
     for name, stored in _CURVES.items():
         if getattr(model, name) is not None:
             arrays[stored] = np.array(getattr(model, name), np.float64)
@@ -127,9 +131,10 @@ def pack_parameters(parameters: Mapping[str, Any]) -> Attributes:
     return packed
 
 
-def _pack_classes(classes: Array) -> Array:
+def pack_classes(classes: Array) -> Array:
+    """Return labels as an array that a file can hold."""
     if classes.dtype.kind in "OU":
-        return _pack_text(classes, "classes_")
+        return pack_text(classes, "classes_")
     if classes.dtype.kind in "biuf" and classes.dtype.itemsize <= 8:
         return classes.astype(classes.dtype.newbyteorder("="), copy=False)
     raise ValueError(
@@ -138,7 +143,7 @@ def _pack_classes(classes: Array) -> Array:
     )
 
 
-def _pack_text(values: Array, name: str) -> Array:
+def pack_text(values: Array, name: str) -> Array:
     """Return strings as an array of them, which NUL at the end of one would not survive."""
     listed = values.tolist()
     if all(isinstance(value, str) for value in listed):
@@ -167,7 +172,7 @@ def unpack_model(
     model.n_features_in_ = first.shape[0]
     layer_sizes = (model.n_features_in_, *hidden, 1)
     model._set_weights(unpack_weights(arrays, "layers", layer_sizes))
-    model.classes_ = _unpack_classes(arrays["classes"], attributes["classes/dtype"])
+    model.classes_ = unpack_classes(arrays["classes"], attributes["classes/dtype"])
     if "feature_names" in arrays:
         names = arrays["feature_names"]
         if names.dtype.kind != "U" or names.shape != (model.n_features_in_,):
@@ -186,7 +191,13 @@ def unpack_model(
 def unpack_parameters(packed: Mapping[str, Any]) -> DeepBinaryClassifier:
     """Return an estimator with parameters that would pass at the beginning of fit."""
     model = DeepBinaryClassifier()
-    known, found = set(model.get_params(deep=False)), set(packed)
+    set_parameters(model, packed)
+    return model
+
+
+def set_parameters(model: Any, packed: Mapping[str, Any], others: Collection[str] = ()) -> None:
+    """Set the constructor's parameters, all but ``others``, and check what they may be."""
+    known, found = set(model.get_params(deep=False)) - set(others), set(packed)
     if known != found:
         raise ValueError(
             f"attribute 'parameters' has the unknown parameters {sorted(found - known)} and lacks "
@@ -198,10 +209,9 @@ def unpack_parameters(packed: Mapping[str, Any]) -> DeepBinaryClassifier:
         except Exception as error:
             raise ValueError(f"parameter {name!r} cannot be decoded: {error}.") from error
     model._validate_params()
-    return model
 
 
-def _unpack_classes(stored: Array, dtype: str) -> Array:
+def unpack_classes(stored: Array, dtype: str) -> Array:
     """Return the labels in the dtype that they had."""
     if stored.shape != (2,):
         raise ValueError(f"'classes' has the shape {stored.shape}, and must have (2,).")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skdnn.classifier import DeepBinaryClassifier
@@ -16,12 +18,27 @@ from skdnn.container.container import (
     open_container,
     write_container,
 )
+from skdnn.ensemble import DeepEnsembleClassifier
+from skdnn.persistence.ensemble import pack_ensemble, unpack_ensemble
 from skdnn.persistence.model import check_canonical, pack_model, unpack_model
 
 __all__ = ["ModelFileError", "load_model", "save_model"]
 
 
-def save_model(model: DeepBinaryClassifier, path: StrPath) -> None:
+_Packed = tuple[dict[str, Any], dict[str, np.ndarray]]
+_Model = DeepBinaryClassifier | DeepEnsembleClassifier
+
+# What files call them, and the way there and back
+_KINDS: dict[type, tuple[str, Callable[..., _Packed], Callable[..., Any]]] = {
+    DeepBinaryClassifier: ("model", pack_model, unpack_model),
+    DeepEnsembleClassifier: ("ensemble", pack_ensemble, unpack_ensemble),
+}
+
+# Fitted attributes that are as long as the training data, and stay behind
+_OF_THE_ROWS = ("oof_decision_function_",)
+
+
+def save_model(model: _Model, path: StrPath) -> None:
     """Save a fitted classifier as an HDF5 file.
 
     The file is written beside its place, brought to the disk and then moved there: whatever
@@ -36,8 +53,10 @@ def save_model(model: DeepBinaryClassifier, path: StrPath) -> None:
 
     Parameters
     ----------
-    model : DeepBinaryClassifier
-        Fitted classifier. Callbacks and metadata requests (``set_fit_request``) are not saved.
+    model : DeepBinaryClassifier or DeepEnsembleClassifier
+        Fitted classifier. Callbacks and metadata requests (``set_fit_request``) are not saved; of
+        an ensemble, networks and encoders are, and its judgement of the training rows
+        (``oof_decision_function_``) is not, so that ``warm_start`` ends there.
     path : str or path-like
         File to make or to replace; of a symbolic link, the file that it leads to.
 
@@ -46,7 +65,7 @@ def save_model(model: DeepBinaryClassifier, path: StrPath) -> None:
     NotFittedError
         When the model is not fitted.
     TypeError
-        When it is anything but a DeepBinaryClassifier, such as a `Pipeline`: joblib saves these,
+        When it is anything else, such as a `Pipeline`: joblib saves these,
         and skops without pickle. When ``path`` is no path.
     ValueError
         When a parameter, the labels or an attribute has no form in the file; names it. Parameters
@@ -77,29 +96,30 @@ def save_model(model: DeepBinaryClassifier, path: StrPath) -> None:
     >>> bool((loaded.decision_function(X) == model.decision_function(X)).all())
     True
     """
-    if type(model) is not DeepBinaryClassifier:
+    if type(model) not in _KINDS:
         raise TypeError(
-            f"save_model saves a DeepBinaryClassifier and nothing else, got {type(model).__name__}."
-            " Save pipelines and other estimators with joblib.dump, or with skops.io.dump, and "
-            "what was trained on Dask as its to_local()."
+            "save_model saves a DeepBinaryClassifier or a DeepEnsembleClassifier and nothing else, "
+            f"got {type(model).__name__}. Save pipelines and other estimators with joblib.dump, or "
+            "with skops.io.dump, and what was trained on Dask as its to_local()."
         )
     check_path(path)
     check_is_fitted(model)
-    attributes, arrays = pack_model(model)
+    kind, pack, unpack = _KINDS[type(model)]
+    attributes, arrays = pack(model)
     # what could not be loaded again is not saved
     try:
-        loaded = unpack_model(attributes, arrays)
+        loaded = unpack(attributes, arrays)
     except ValueError as error:
         raise ValueError(f"save_model cannot save this model: {error}") from error
-    lost = [name for name in _public(model) if name not in _public(loaded)]
+    lost = [name for name in _public(model) if name not in (*_public(loaded), *_OF_THE_ROWS)]
     if lost:
         raise ValueError(
             f"save_model cannot store {', '.join(lost)}: no fitted attribute of skdnn."
         )
-    write_container(path, kind="model", attributes=attributes, arrays=arrays)
+    write_container(path, kind=kind, attributes=attributes, arrays=arrays)
 
 
-def load_model(path: StrPath) -> DeepBinaryClassifier:
+def load_model(path: StrPath) -> Any:
     """Load a classifier that `save_model` saved.
 
     Everything is checked: first the SHA-256 of the contents, so that a damaged file is an error
@@ -114,7 +134,7 @@ def load_model(path: StrPath) -> DeepBinaryClassifier:
 
     Returns
     -------
-    DeepBinaryClassifier
+    DeepBinaryClassifier or DeepEnsembleClassifier
         Fitted: predicts the same bits and, if it was saved with a training state, goes on with
         `partial_fit` and ``warm_start`` to the same bits.
 
@@ -148,14 +168,15 @@ def load_model(path: StrPath) -> DeepBinaryClassifier:
     return model_of(open_container(path), path)
 
 
-def model_of(contents: Contents, path: StrPath) -> DeepBinaryClassifier:
+def model_of(contents: Contents, path: StrPath) -> Any:
     """Return the model that a file holds; ``path`` is what to call the file in an error."""
     with blaming(path):
-        if contents.kind != "model":
-            raise ValueError(f"holds a {contents.kind[:40]}, not a model.")
-        model = unpack_model(contents.attributes, contents.arrays)
-        check_canonical(*pack_model(model), contents)
-    return model
+        for kind, pack, unpack in _KINDS.values():
+            if contents.kind == kind:
+                model = unpack(contents.attributes, contents.arrays)
+                check_canonical(*pack(model), contents)
+                return model
+        raise ValueError(f"holds a {contents.kind[:40]}, not a model.")
 
 
 def _public(model: Any) -> list[str]:

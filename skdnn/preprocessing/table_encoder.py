@@ -239,7 +239,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
                 f"No column of X can be encoded (n_samples = {table.n_rows}): "
                 f"{', '.join(reasons):.500}."
             )
-        self._names, self._n_prepared = table.names, n_prepared
+        self._names = table.names
         self._learn_layout(prepared[:, :n_prepared], y)
         return prepared[:, :n_prepared]
 
@@ -288,23 +288,34 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             if y is None:
                 raise ValueError("bins='tree' needs y: the bins of a number are where it splits y.")
             positive = np.unique(np.asarray(y), return_inverse=True)[1]
-        outputs: list[Output] = []
+        edges = []
         place = 0
+        for _, column in self._columns:
+            if isinstance(column, Number):
+                edges.append(learn_bins(prepared[:, place], self.n_bins, positive))
+            place += column.n_prepared
+        self._lay_out(edges)
+        self.uses_target_ = self.encodes_target_ or positive is not None
+
+    def _lay_out(self, edges: list[Array]) -> None:
+        """Say which output comes from which prepared column, with the edges of each number."""
+        self._edges = edges
+        outputs: list[Output] = []
+        place, left = 0, iter(edges)
         for j, column in self._columns:
             name = self._names[j]
             if isinstance(column, Number):
-                edges = learn_bins(prepared[:, place], self.n_bins, positive)
-                outputs += column.outputs(name, place, edges, self.missing_indicator)
+                outputs += column.outputs(name, place, next(left), self.missing_indicator)
             else:
                 outputs += column.outputs(name, place)
             place += column.n_prepared
         self._layout = Layout(outputs)
+        self._n_prepared = place
         self.n_outputs_ = len(outputs)
         self.encodes_target_ = any(
             isinstance(column, Category) and column.log_odds is not None
             for _, column in self._columns
         )
-        self.uses_target_ = self.encodes_target_ or positive is not None
 
     def _prepares_as(self, other: TableEncoder) -> bool:
         """Return whether another encoder would prepare the same of a table: all but the bins."""

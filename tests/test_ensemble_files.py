@@ -1,0 +1,156 @@
+"""Ensembles in files: the same bits, little more than the parameters, nothing from forged ones."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+from sklearn.preprocessing import StandardScaler
+
+from skdnn import DeepBinaryClassifier, DeepEnsembleClassifier, load_model, save_model
+from skdnn.__main__ import main
+from skdnn.container.container import ModelFileError, open_container, write_container
+from skdnn.preprocessing import TableEncoder
+
+SMALL = DeepBinaryClassifier((4,), learning_rate_init=0.01, max_iter=3, tol=None)
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Return a table with every kind of column, and labels."""
+    rng = np.random.RandomState(0)
+    frame = pd.DataFrame(
+        {
+            "real": rng.standard_normal(300),
+            "gaps": np.where(rng.rand(300) < 0.3, np.nan, 1.0),
+            "text": rng.choice(["x", "y", "z"], 300),
+            "ids": [f"id{k % 100}" for k in range(300)],
+            "code": pd.Categorical(rng.choice([1, 2, 3], 300)),
+            "one": 1,
+        }
+    )
+    return frame, rng.choice(["no", "yes"], 300)
+
+
+def small(**parameters):
+    return DeepEnsembleClassifier(**({"n_estimators": 3, "random_state": 0} | parameters))
+
+
+def travel(model, tmp_path):
+    save_model(model, tmp_path / "model.h5")
+    return load_model(tmp_path / "model.h5")
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"n_estimators": 8},
+        {"estimator": SMALL, "cv": 3},
+        {"encoder": TableEncoder(bins="tree", missing_indicator=True, target_encoding=False)},
+        {"kinds": [(TableEncoder(n_bins=2, max_levels=200), None), ("auto", SMALL)]},
+        {"categorical_features": ["text", "ids", "code", "one"]},
+    ],
+    ids=["default", "two kinds", "estimator", "tree", "kinds", "columns"],
+)
+def test_loaded_ensemble_predicts_the_same_bits(table, tmp_path, parameters):
+    X, y = table
+    model = small(**parameters).fit(X, y)
+    loaded = travel(model, tmp_path)
+    np.testing.assert_array_equal(loaded.member_proba(X), model.member_proba(X))
+    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+    assert loaded.oof_log_loss_ == model.oof_log_loss_
+    assert loaded.feature_names_in_.tolist() == model.feature_names_in_.tolist()
+    assert loaded.encoder_.dropped_features_ == model.encoder_.dropped_features_
+    assert loaded.get_params(deep=False).keys() == model.get_params(deep=False).keys()
+    assert repr(loaded) == repr(model)
+
+
+def test_equal_ensembles_give_equal_bytes(table, tmp_path):
+    for name in "ab":
+        save_model(small().fit(*table), tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_ensembles_of_arrays_and_sparse_matrices(tmp_path):
+    X = np.random.RandomState(0).standard_normal((60, 3))
+    y = X[:, 0] > 0
+    for encoder, rows in (("auto", scipy.sparse.csr_array(X)), (None, X)):
+        model = small(encoder=encoder, estimator=SMALL).fit(rows, y)
+        np.testing.assert_array_equal(
+            travel(model, tmp_path).predict_proba(rows), model.predict_proba(rows)
+        )
+
+
+def test_file_is_little_more_than_the_parameters(table, tmp_path):
+    model = small(n_estimators=8).fit(*table)
+    save_model(model, tmp_path / "model.h5")
+    parameters = sum(
+        array.nbytes for m in model.estimators_ for array in (*m.coefs_, *m.intercepts_)
+    )
+    assert (tmp_path / "model.h5").stat().st_size <= 1.05 * parameters + 200_000
+
+
+def test_loaded_ensemble_cannot_add_networks(table, tmp_path):
+    loaded = travel(small(warm_start=True, estimator=SMALL).fit(*table), tmp_path)
+    with pytest.raises(ValueError, match="loaded from a file"):
+        loaded.set_params(n_estimators=4).fit(*table)
+
+
+def test_other_encoder_is_refused(table, tmp_path):
+    X, y = table
+    model = small(encoder=StandardScaler(), estimator=SMALL).fit(X[["real"]], y)
+    with pytest.raises(ValueError, match="no StandardScaler: save this ensemble with joblib"):
+        save_model(model, tmp_path / "model.h5")
+    assert not (tmp_path / "model.h5").exists()
+
+
+def test_info_tells_of_the_networks(table, tmp_path, capsys):
+    save_model(small(estimator=SMALL).fit(*table), tmp_path / "model.h5")
+    main(["info", str(tmp_path / "model.h5")])
+    printed = capsys.readouterr().out
+    assert "out-of-fold log loss: 0." in printed
+    assert "-> 4 -> 1, best epoch" in printed
+
+
+@pytest.fixture(scope="module")
+def contents(table, tmp_path_factory):
+    path = tmp_path_factory.mktemp("ensemble") / "model.h5"
+    save_model(small(estimator=SMALL).fit(*table), path)
+    return open_container(path)
+
+
+def forged(contents, tmp_path, attributes=None, arrays=None):
+    path = tmp_path / "forged.h5"
+    write_container(
+        path,
+        kind="ensemble",
+        attributes=contents.attributes | (attributes or {}),
+        arrays=contents.arrays | (arrays or {}),
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("attributes", "arrays"),
+    [
+        ({"n_networks": 2}, {}),
+        ({"n_networks": 10**9}, {}),
+        ({"n_encoders": 0}, {}),
+        ({"unknown": 1}, {}),
+        ({"oof_log_loss_": 1}, {}),
+        ({}, {"encoder_of": np.array([0, 1, 99])}),
+        ({}, {"estimator_weights": np.array([np.nan, 1, 1])}),
+        ({}, {"encoders/0/columns/source": np.array([0, 1, 2, 3, 99])}),
+        ({}, {"encoders/0/columns/n_edges": np.array([-1, 0, 0, 0, 0])}),
+        ({}, {"encoders/0/columns/codes": np.array([10**6])}),
+        ({}, {"encoders/0/columns/edges": np.zeros(9, np.float32)}),
+        ({}, {"unknown": np.zeros(3)}),
+    ],
+)
+def test_forged_file_is_an_error(contents, tmp_path, attributes, arrays):
+    with pytest.raises(ModelFileError):
+        load_model(forged(contents, tmp_path, attributes, arrays))
+
+
+def test_forged_copy_without_changes_is_read(contents, tmp_path):
+    assert isinstance(load_model(forged(contents, tmp_path)), DeepEnsembleClassifier)
