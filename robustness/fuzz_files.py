@@ -29,9 +29,10 @@ from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
+import pandas as pd
 
 from robustness import forgeries
-from skdnn import Checkpoint, DeepBinaryClassifier, load_checkpoint
+from skdnn import Checkpoint, DeepBinaryClassifier, DeepEnsembleClassifier, load_checkpoint
 from skdnn.container.container import sign, write_container
 from skdnn.persistence import ModelFileError, load_model, save_model
 from skdnn.persistence.checkpoint import pack_checkpoint
@@ -93,6 +94,9 @@ def make_subjects(folder: Path) -> list[Subject]:
         save_model(model, path)
         every = (*forgeries.OF_STORAGE, *forgeries.OF_CONTENT, *forgeries.OF_MODELS)
         subjects.append(Subject(name, path.read_bytes(), load_model, save_model, every))
+    save_model(make_ensemble(X, y), path)
+    every = (*forgeries.OF_STORAGE, *forgeries.OF_CONTENT)
+    subjects.append(Subject("ensemble", path.read_bytes(), load_model, save_model, every))
     wide = np.tile(X, 20)[:50]
     in_row_space = {"solver": "sgd", "row_space": True, "learning_rate": "adaptive", "tol": 1.0}
     for name, data, parameters in (
@@ -107,6 +111,16 @@ def make_subjects(folder: Path) -> list[Subject]:
             Subject(name, path.read_bytes(), load_checkpoint, save_checkpoint, every, data)
         )
     return subjects
+
+
+def make_ensemble(X: np.ndarray, y: np.ndarray) -> DeepEnsembleClassifier:
+    """Return an ensemble on a table that has every kind of column."""
+    table = pd.DataFrame(X, columns=[f"x{i}" for i in range(X.shape[1])])
+    table["gaps"] = np.where(X[:, 0] > 1, np.nan, X[:, 1])
+    table["text"] = np.array(["a", "b", "c"])[np.arange(len(X)) % 3]
+    network = DeepBinaryClassifier((3,), max_iter=2, tol=None)
+    model = DeepEnsembleClassifier(n_estimators=2, cv=2, estimator=network, random_state=0)
+    return model.fit(table, y)
 
 
 def save_killed(path: Path, data: Any, parameters: dict[str, Any]) -> None:

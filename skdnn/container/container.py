@@ -395,7 +395,9 @@ def _read_file(path: StrPath) -> tuple[int, bytes]:
         raise OSError(error.errno, error.strerror, name) from error
     with blaming(path):
         if hashlib.sha256(memoryview(image)[_HEADER_BYTES:]).hexdigest() != digest:
-            raise ValueError("damaged: its contents do not have the SHA-256 that its header states.")
+            raise ValueError(
+                "damaged: its contents do not have the SHA-256 that its header states."
+            )
     return version, image
 
 
