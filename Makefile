@@ -3,7 +3,7 @@ PYTHON ?= python3
 # One BLAS thread a test worker: two workers with two threads each would get in each other's way.
 PYTEST = OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MPLBACKEND=Agg
 
-.PHONY: demo test test-min lint bench robustness docs clean
+.PHONY: demo test test-min lint bench quality robustness docs clean
 
 .venv/%: pyproject.toml
 	@echo "Installing skdnn[$*] and what it needs into .venv: a minute or more, once"
@@ -38,6 +38,10 @@ bench: .venv/bench
 
 robustness: .venv/test
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 .venv/bin/python -m robustness $(ARGS)
+
+# SKDNN_TABLES names the folder of tables; what results/quality.jsonl has is not run again
+quality: .venv/quality
+	$(PYTEST) .venv/bin/python -m benchmarks.quality $(ARGS)
 
 # Warnings are errors, a link to nothing is a warning; SKDNN_INTERSPHINX=1 links to other projects too
 docs: .venv/docs
