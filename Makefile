@@ -18,7 +18,7 @@ PYTEST = OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MPLBACKEND=Agg
 	@touch $@
 
 demo: .venv/plot
-	MPLBACKEND=Agg .venv/bin/python examples/plot_image_classifier.py $(ARGS)
+	MPLBACKEND=Agg .venv/bin/python examples/first_steps/plot_image_classifier.py $(ARGS)
 
 test: .venv/test
 	$(PYTEST) .venv/bin/python -m pytest --numprocesses 2 $(ARGS)

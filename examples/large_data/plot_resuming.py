@@ -54,7 +54,6 @@ model.set_callbacks(Checkpoint(sys.argv[1], every=6), PowerCut()).fit(scale(X), 
 """
 process = subprocess.run([sys.executable, "-c", SCRIPT, str(path)], check=False)
 print(f"exit code {process.returncode}; left behind: {[p.name for p in path.parent.iterdir()]}")
-assert process.returncode == 1
 
 # %%
 # The checkpoint is an HDF5 file without pickle, and a command tells what it holds:
@@ -84,7 +83,6 @@ undisturbed = DeepBinaryClassifier(
 ).fit(X, y)
 same_bits = all(map(np.array_equal, resumed.coefs_, undisturbed.coefs_))
 print(f"epochs: {len(resumed.loss_curve_)}; the same bits as without a crash: {same_bits}")
-assert all(map(np.allclose, resumed.coefs_, undisturbed.coefs_))
 
 try:
     load_checkpoint(path).fit(X[:-1], y[:-1])

@@ -8,8 +8,6 @@ columns in thousands beside columns in hundredths. A ``ColumnTransformer`` in a 
 the translation, and the validation rows for early stopping go through it as well.
 """
 
-import os
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -25,7 +23,6 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from skdnn import DeepBinaryClassifier
 
-FAST = os.environ.get("SKDNN_FAST") == "1"
 plt.style.use("seaborn-v0_8-colorblind")
 
 # %%
@@ -36,7 +33,7 @@ plt.style.use("seaborn-v0_8-colorblind")
 # missing, and the age bands come by binning.
 
 rng = np.random.default_rng(0)
-n_customers = 1500 if FAST else 4000
+n_customers = 4000
 months = rng.integers(1, 120, n_customers)
 plan = rng.choice(["basic", "family", "unlimited"], n_customers, p=[0.5, 0.3, 0.2])
 gigabytes = rng.lognormal(1.5, 0.8, n_customers)
@@ -111,7 +108,6 @@ network = model["network"]
 print(f"{network.n_features_in_} columns after preprocessing")
 print(f"best of {network.n_iter_} epochs: {network.best_iter_}")
 print(f"ROC AUC on test rows: network {auc:.3f}, logistic regression {linear_auc:.3f}")
-assert auc > linear_auc + 0.02
 
 # %%
 # The network learns the two bends, in months and between plan and use, that a linear model of the
@@ -124,7 +120,7 @@ assert auc > linear_auc + 0.02
 # made the labels, and the bill only repeats the use.
 
 importance = permutation_importance(
-    model, X_test, y_test, scoring="roc_auc", n_repeats=3 if FAST else 10, random_state=0
+    model, X_test, y_test, scoring="roc_auc", n_repeats=10, random_state=0
 )
 order = np.argsort(importance.importances_mean)
 figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")

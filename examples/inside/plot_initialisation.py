@@ -11,7 +11,6 @@ nobody should use; then the same starts are trained.
 
 import copy
 import itertools
-import os
 import warnings
 
 import matplotlib.pyplot as plt
@@ -22,7 +21,6 @@ from skdnn import DeepBinaryClassifier, DivergenceError
 from skdnn.displays import LayerStatisticsDisplay
 from skdnn.network.initializers import INITIALIZERS, initialize
 
-FAST = os.environ.get("SKDNN_FAST") == "1"
 N_LAYERS, WIDTH = 30, 256
 plt.style.use("seaborn-v0_8-colorblind")
 
@@ -58,7 +56,7 @@ def variances(start, n_networks):
 
 starts = [*INITIALIZERS, "all positive", "tiny", "zeros"]
 # one network wanders, the mean of many is what the rule promises
-n_networks = dict.fromkeys(starts, 1 if FAST else 5) | {"he": 16 if FAST else 48}
+n_networks = dict.fromkeys(starts, 5) | {"he": 48}
 curves = {start: variances(start, n_networks[start]) for start in starts}
 
 print("start        | variance in layer 1 | in layer 30 | 30 / 1")
@@ -68,9 +66,6 @@ for start, curve in curves.items():
     print(f"{start:12} | {first:19.3g} | {last:11.3g} | {ratio:6.2g}")
 
 he = curves["he"].mean(axis=0)
-assert np.all(np.abs(he / he[0] - 1) < 0.2)
-assert curves["xavier"].mean(axis=0)[-1] < 1e-6
-assert curves["normal"].mean(axis=0)[-1] > 1e50
 print(f"He's variance is constant within {100 * np.abs(he / he[0] - 1).max():.0f} %")
 
 # %%
@@ -125,7 +120,7 @@ plt.show()
 # begins from the ``coefs_`` that it finds, so any start can be tried.
 
 X, y = make_moons(1000, noise=0.2, random_state=0)
-n_epochs = 5 if FAST else 60
+n_epochs = 60
 figure, axes = plt.subplots(figsize=(6.4, 4), layout="constrained")
 start_models = {}
 for start in starts:

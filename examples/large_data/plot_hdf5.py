@@ -8,7 +8,6 @@ matrix and is read in pieces: by ``fit``, for validation, and for prediction. No
 script changes.
 """
 
-import os
 import tempfile
 from pathlib import Path
 
@@ -21,7 +20,6 @@ from skdnn import DeepBinaryClassifier
 from skdnn.datasets import HDF5Matrix, read_labels
 from skdnn.displays import LossCurveDisplay
 
-FAST = os.environ.get("SKDNN_FAST") == "1"
 plt.style.use("seaborn-v0_8-colorblind")
 
 # %%
@@ -30,7 +28,7 @@ plt.style.use("seaborn-v0_8-colorblind")
 # Signals of 256 readings, half of them with a bump somewhere, stored as 16-bit integers in
 # compressed chunks. They are written piece by piece, so that this script never holds them all.
 
-n_signals, n_readings, n_piece = (4000 if FAST else 30_000), 256, 1000
+n_signals, n_readings, n_piece = 30_000, 256, 1000
 folder = tempfile.TemporaryDirectory()
 path = Path(folder.name) / "signals.h5"
 rng = np.random.default_rng(0)
@@ -82,14 +80,13 @@ model = DeepBinaryClassifier(
     (64, 16),
     batch_size=100,
     early_stopping=True,
-    max_iter=3 if FAST else 10,
+    max_iter=10,
     tol=None,
     random_state=0,
 )
 model.fit(X_train, y[:n_train], X_val=X_val, y_val=y[n_train:])
 accuracy = model.score(X_val, y[n_train:])
 print(f"accuracy on {len(X_val)} validation rows: {accuracy:.3f}")
-assert accuracy > 0.8
 
 display = LossCurveDisplay.from_estimator(model)
 display.ax_.set_title(f"Trained from disk, {n_train} rows")
@@ -108,7 +105,6 @@ on_disk = DeepBinaryClassifier((16,), **settings).fit(X_train, y[:n_train])
 in_memory = DeepBinaryClassifier((16,), **settings).fit(X_train.load(), y[:n_train])
 same_bits = np.array_equal(on_disk.coefs_[0], in_memory.coefs_[0])
 print(f"disk and memory give the same bits: {same_bits}")
-assert np.allclose(on_disk.coefs_[0], in_memory.coefs_[0], rtol=1e-3, atol=1e-5)
 
 # %%
 # What it learned

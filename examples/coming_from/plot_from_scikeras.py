@@ -40,8 +40,6 @@ A typical script:
     GridSearchCV(clf, {"model__n_units": [16, 32], "optimizer__learning_rate": [0.003, 0.01]})
 """
 
-import os
-
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_wine
 from sklearn.model_selection import GridSearchCV, train_test_split
@@ -50,8 +48,6 @@ from sklearn.preprocessing import StandardScaler
 
 from skdnn import DeepBinaryClassifier
 from skdnn.displays import LossCurveDisplay
-
-FAST = os.environ.get("SKDNN_FAST") == "1"
 
 # %%
 # The same in skdnn
@@ -75,12 +71,11 @@ clf = DeepBinaryClassifier(
 )
 grid = {
     "deepbinaryclassifier__hidden_layer_sizes": [(16, 16), (32, 16)],
-    "deepbinaryclassifier__learning_rate_init": [0.003] if FAST else [0.003, 0.01],
+    "deepbinaryclassifier__learning_rate_init": [0.003, 0.01],
 }
 search = GridSearchCV(make_pipeline(StandardScaler(), clf), grid, cv=3).fit(X_train, y_train)
 print("best:", {key.split("__")[1]: value for key, value in search.best_params_.items()})
 print(f"accuracy on {len(y_test)} test rows: {search.score(X_test, y_test):.3f}")
-assert search.score(X_test, y_test) > 0.85
 
 # %%
 # What ``clf.history_`` holds in SciKeras is drawn by a display. Displays take pipelines, too.

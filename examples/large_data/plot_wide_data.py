@@ -9,7 +9,6 @@ the coordinates of that *row space*: the same iterates, up to rounding, in steps
 grow with the number of features. They are prepared by one QR decomposition of the data.
 """
 
-import os
 import time
 import warnings
 
@@ -20,7 +19,6 @@ from sklearn.neural_network import MLPClassifier
 
 from skdnn import DeepBinaryClassifier
 
-FAST = os.environ.get("SKDNN_FAST") == "1"
 plt.style.use("seaborn-v0_8-colorblind")
 
 
@@ -46,7 +44,7 @@ common = {
     "learning_rate_init": 0.02,
     "batch_size": 150,
     "alpha": 0.01,
-    "max_iter": 20 if FAST else 60,
+    "max_iter": 60,
     "random_state": 0,
 }
 rivals = {
@@ -64,7 +62,7 @@ def seconds_of_fit(model, X, y):
     return time.perf_counter() - start
 
 
-widths = [500, 4000] if FAST else [500, 2000, 8000, 16000]
+widths = [500, 2000, 8000, 16000]
 seconds = {name: [] for name in rivals}
 for width in widths:
     X, y = make_rows(width)
@@ -98,7 +96,6 @@ there, here = (
 )
 difference = np.abs(there.coefs_[0] - here.coefs_[0]).max()
 print(f"largest difference of the first layer's {here.coefs_[0].size} weights: {difference:.0e}")
-assert difference < 1e-8
 print(f"accuracy on {len(y_new)} new rows: {there.score(X_new, y_new):.3f}")
 
 # %%

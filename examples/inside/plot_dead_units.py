@@ -8,7 +8,6 @@ good, since its inputs do not move; in a later one it may come back. Long steps 
 A leaky ReLU has a small slope below 0, so the gradient always finds a way.
 """
 
-import os
 import warnings
 
 import matplotlib.pyplot as plt
@@ -20,7 +19,6 @@ from skdnn import DeepBinaryClassifier
 from skdnn.displays import DeadUnitsDisplay
 from skdnn.inspection import dead_units
 
-FAST = os.environ.get("SKDNN_FAST") == "1"
 plt.style.use("seaborn-v0_8-colorblind")
 
 X, y = make_moons(600, noise=0.2, random_state=0)
@@ -33,8 +31,8 @@ X = scale(X)
 # whole layer is dead, the prediction is the same for all rows, and ``fit`` warns. Here that is
 # what we are after, so the warning is silenced, and :func:`~skdnn.inspection.dead_units` counts.
 
-rates = [0.003, 0.03, 0.3] if FAST else [0.001, 0.003, 0.01, 0.03, 0.1, 0.3]
-n_starts = 2 if FAST else 5
+rates = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3]
+n_starts = 5
 
 
 def train(activation, learning_rate, seed):
@@ -66,8 +64,6 @@ for activation in ("relu", "leaky_relu"):
             f"{activation:10} | {rate:13} | {dead[activation][i].mean():10.0%} | "
             f"{accuracy[activation][i].mean():.3f}"
         )
-assert dead["relu"][-1].mean() > 2 * dead["relu"][0].mean()
-assert accuracy["leaky_relu"][-1].mean() > accuracy["relu"][-1].mean() + 0.1
 
 # %%
 # The share of dead units grows with the rate. At 0.3 the ReLU network is gone: most units are dead,
@@ -95,7 +91,7 @@ plt.show()
 # :class:`~skdnn.displays.DeadUnitsDisplay` draws the share of the rows that activate each unit.
 # A healthy unit answers to some rows and not to others.
 
-model = train("relu", 0.03 if FAST else 0.1, seed=0)
+model = train("relu", 0.1, seed=0)
 print(dead_units(model, X))
 display = DeadUnitsDisplay.from_estimator(model, X)
 display.ax_.set_title(f"ReLU, learning rate {model.learning_rate_init}")

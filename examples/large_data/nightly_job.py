@@ -16,7 +16,6 @@ their own. If there is no data file, the job makes one, so that it can be tried.
 """
 
 import argparse
-import os
 from pathlib import Path
 
 import h5py
@@ -24,9 +23,6 @@ import numpy as np
 
 from skdnn import Checkpoint, DeepBinaryClassifier, load_model, save_model
 from skdnn.datasets import HDF5Matrix, read_labels
-
-FAST = os.environ.get("SKDNN_FAST") == "1"
-
 
 # %%
 # The data: 64 readings of one byte each, and whether the machine failed the day after.
@@ -36,7 +32,7 @@ def make_data(path):
     """Write a file of readings under another name, and move it to its place when it is whole."""
     rng = np.random.default_rng(0)
     unfinished = path.with_suffix(".part")
-    n_rows = 4000 if FAST else 100_000
+    n_rows = 100_000
     with h5py.File(unfinished, "w") as file:
         readings = rng.integers(0, 256, (n_rows, 64), np.uint8)
         file.create_dataset("readings", data=readings, chunks=(100, 64))
@@ -90,7 +86,7 @@ def main():
     parser = argparse.ArgumentParser(description="Train on a file, or go on with it; save.")
     parser.add_argument("--data", type=Path, default=Path("today.h5"))
     parser.add_argument("--model", type=Path, default=Path("model.h5"))
-    parser.add_argument("--max-iter", type=int, default=5 if FAST else 20)
+    parser.add_argument("--max-iter", type=int, default=20)
     options = parser.parse_args()
     run(options.data, options.model, options.max_iter)
 

@@ -77,7 +77,6 @@ for longest in (1, 2):
             f"{columns.shape[1]:4} columns, {density:.1%} not 0; "
             f"test accuracy {model.score(test, y_test):.3f}"
         )
-assert models["network", 1].score(test, y_test) > models["linear", 1].score(test, y_test) + 0.05
 
 # %%
 # What a phrase does
@@ -104,4 +103,3 @@ axes.legend()
 plt.show()
 
 logits = models["network", 1].decision_function(phrases)
-assert np.all(np.sign(logits[::2]) == -np.sign(logits[1::2]))

@@ -9,8 +9,6 @@ Three tools help, and they do different things: ``class_weight`` changes what is
 probabilities.
 """
 
-import os
-
 import matplotlib.pyplot as plt
 from sklearn.calibration import CalibratedClassifierCV, CalibrationDisplay
 from sklearn.datasets import make_classification
@@ -21,11 +19,10 @@ from sklearn.preprocessing import StandardScaler
 
 from skdnn import DeepBinaryClassifier
 
-FAST = os.environ.get("SKDNN_FAST") == "1"
 plt.style.use("seaborn-v0_8-colorblind")
 
 X, y = make_classification(
-    n_samples=3000 if FAST else 12000,
+    n_samples=12000,
     n_features=12,
     n_informative=6,
     weights=[0.95],
@@ -80,9 +77,6 @@ for name, model in models.items():
     print(f"{name:19} | {recall:6.2f} | {precision:9.2f} | {balanced:17.3f} | {brier:11.4f}")
 print(f"tuned threshold: {models['tuned threshold'].best_threshold_:.3f}")
 
-assert scores["class_weight"][0] > scores["plain"][0] < scores["tuned threshold"][0]
-assert scores["class_weight"][3] > 1.2 * scores["plain"][3]
-assert scores["weights, calibrated"][3] < scores["class_weight"][3]
 
 # %%
 # Balanced weights and a tuned threshold both find far more of the positive rows, and both pay in
