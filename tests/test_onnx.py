@@ -339,7 +339,7 @@ def test_too_old_an_opset_is_an_error(rows):
 def test_too_old_a_converter_library_is_an_error(monkeypatch):
     monkeypatch.setattr(skl2onnx, "__version__", "1.16.0")
     with pytest.raises(ImportError, match=r"1\.16\.0 is installed: pip install --upgrade"):
-        skdnn.onnx.register()
+        skdnn.onnx.registration.register()
 
 
 def test_input_types_survive_a_gap_in_the_first_row():

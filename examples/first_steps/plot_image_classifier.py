@@ -77,7 +77,8 @@ def print_scores(model):
 # A baseline
 # ----------
 # What do the colours alone tell? Logistic regression on the mean of red, green and blue, three
-# numbers an image. Whatever is larger than that should do better.
+# numbers an image, which need no penalty. Of a flower and a temple they tell most, and a network
+# that is to find them among 12288 numbers of 209 images must be tuned to get there.
 
 
 def mean_colours(X):
@@ -85,7 +86,9 @@ def mean_colours(X):
 
 
 baseline = make_pipeline(
-    FunctionTransformer(mean_colours), StandardScaler(), LogisticRegression()
+    FunctionTransformer(mean_colours),
+    StandardScaler(),
+    LogisticRegression(C=np.inf),
 ).fit(data.X_train, data.y_train)
 print("Logistic regression on mean colours")
 print_scores(baseline)
@@ -203,11 +206,11 @@ left.plot(recipe.loss_curve_)
 left.set(xlabel="iteration", ylabel="cost", title="Training of the recipe")
 bars = right.barh(list(models), n_correct, color=["0.7", "C0", "C2"])
 right.bar_label(bars, [f"{n} of {len(data.y_test)}" for n in n_correct], padding=3)
-right.axvline(len(data.y_test) / 2, color="0.4", ls=":", label="guessing")
-right.set(xlim=(0, 1.15 * len(data.y_test)), xlabel="test images that are right")
+right.axvline(len(data.y_test) / 2, color="k", ls=":", label="guessing")
+right.set(xlim=(0, 1.2 * len(data.y_test)), xlabel="test images that are right")
 right.set_title("What it is worth")
 right.invert_yaxis()
-right.legend(loc="lower right")
+right.legend(loc="lower left")
 figure.savefig(output / "demo.png", dpi=150)
 plt.show()
 print(

@@ -136,9 +136,7 @@ class DeepEnsembleClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimato
     """
 
     _parameter_constraints = ENSEMBLE_CONSTRAINTS
-    # where the HTML representation links to
-    _doc_link_module = "skdnn"
-    _doc_link_template = DeepBinaryClassifier._doc_link_template
+    _get_doc_link = DeepBinaryClassifier._get_doc_link
 
     classes_: Array
     estimators_: list[DeepBinaryClassifier]

@@ -6,12 +6,16 @@ import skl2onnx
 from sklearn.utils.fixes import parse_version
 
 from skdnn.classifier import DeepBinaryClassifier
+from skdnn.ensemble import DeepEnsembleClassifier
 from skdnn.onnx.classifier import (
     OPTIONS,
     convert_network,
     infer_network_outputs,
     parse_classifier,
 )
+from skdnn.onnx.ensemble import convert_ensemble, infer_ensemble_outputs
+from skdnn.onnx.table import convert_table_encoder, infer_encoded
+from skdnn.preprocessing import TableEncoder
 
 __all__ = ["register"]
 
@@ -32,11 +36,18 @@ def register() -> None:
             f"skdnn.onnx needs skl2onnx {OLDEST} or newer, and {skl2onnx.__version__} is "
             "installed: pip install --upgrade 'skdnn[onnx]'."
         )
+    for classifier, infer, convert in (
+        (DeepBinaryClassifier, infer_network_outputs, convert_network),
+        (DeepEnsembleClassifier, infer_ensemble_outputs, convert_ensemble),
+    ):
+        skl2onnx.update_registered_converter(
+            classifier,
+            f"Skdnn{classifier.__name__}",
+            infer,
+            convert,
+            parser=parse_classifier,
+            options=OPTIONS,
+        )
     skl2onnx.update_registered_converter(
-        DeepBinaryClassifier,
-        "SkdnnDeepBinaryClassifier",
-        infer_network_outputs,
-        convert_network,
-        parser=parse_classifier,
-        options=OPTIONS,
+        TableEncoder, "SkdnnTableEncoder", infer_encoded, convert_table_encoder
     )

@@ -17,7 +17,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from skdnn._version import __version__
 from skdnn.container.container import replace_file
+from skdnn.ensemble import DeepEnsembleClassifier
 from skdnn.onnx.graph import OLDEST_OPSET
+from skdnn.onnx.table import table_types
+from skdnn.preprocessing import TableEncoder
 
 __all__ = ["input_types", "save"]
 
@@ -125,7 +128,10 @@ def _metadata(model: Any) -> dict[str, str]:
 def input_types(model: Any, X: Any = None) -> list[tuple[str, Any]]:
     """Return names and types of a model's inputs, as skl2onnx calls for: its ``initial_types``.
 
-    Unlike what skl2onnx guesses from the first row, a missing cell there does no harm.
+    Unlike what skl2onnx guesses from the first row, a missing cell there does no harm. What begins
+    with a :class:`~skdnn.preprocessing.TableEncoder`, as an ensemble does, knows its columns: text
+    or float64, in which numbers are scaled, each an input of its own; or a matrix "X" of float64
+    if it was fitted on an array of numbers. Dates are seconds since 1970.
 
     Parameters
     ----------
@@ -147,10 +153,13 @@ def input_types(model: Any, X: Any = None) -> list[tuple[str, Any]]:
     TypeError
         When a column of X holds neither text nor numbers.
     """
+    first = model
+    while isinstance(first, Pipeline) or hasattr(first, "best_estimator_"):
+        first = first[0] if isinstance(first, Pipeline) else first.best_estimator_
+    encoder = first.encoders_[0] if isinstance(first, DeepEnsembleClassifier) else first
+    if isinstance(encoder, TableEncoder):
+        return table_types(encoder)
     if X is None:
-        first = model
-        while isinstance(first, Pipeline):
-            first = first[0]
         n_features = getattr(model, "n_features_in_", None)
         if n_features is None or hasattr(first, "transformers_"):
             raise ValueError(

@@ -22,6 +22,7 @@ from skdnn.preprocessing.columns import as_text, is_gap
 from skdnn.preprocessing.layout import Output
 
 __all__ = [
+    "FARTHEST",
     "Category",
     "Number",
     "encode_by_target",
@@ -44,7 +45,7 @@ _ROWS_OF_A_LEAF = 5
 _LARGEST = 1e300
 
 # Interquartile ranges from the median beyond which all is the same
-_FARTHEST = 1e6
+FARTHEST = 1e6
 
 
 @dataclass
@@ -72,7 +73,7 @@ class Number:
         """Return the numbers centred and scaled; NaN stays."""
         with np.errstate(all="ignore"):
             scaled = (numbers.astype(np.float64) - self.center) * self.scale
-        return [np.clip(scaled, -_FARTHEST, _FARTHEST)]
+        return [np.clip(scaled, -FARTHEST, FARTHEST)]
 
     def outputs(self, name: str, place: int, edges: Array, with_gaps: bool) -> Iterator[Output]:
         """Say what becomes of prepared column ``place``, with bins between some edges."""

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Layout", "Output"]
+__all__ = ["CLIP", "Layout", "Output"]
 
 Array = np.ndarray
 
 # Where the smooth clipping levels off
-_CLIP = 3.0
+CLIP = 3.0
 
 # Entries of a block of encoded rows
 _BLOCK_SIZE = 2**18
@@ -101,5 +101,5 @@ class Layout:
         with np.errstate(over="ignore"):
             bins /= self._width
         np.clip(bins, 0, 1, out=bins)
-        np.divide(filled, np.sqrt(1 + np.square(filled / _CLIP)), out=filled)
+        np.divide(filled, np.sqrt(1 + np.square(filled / CLIP)), out=filled)
         numbers[...] = filled[:, of_numbers]
