@@ -3,7 +3,7 @@ PYTHON ?= python3
 # One BLAS thread a test worker: two workers with two threads each would get in each other's way.
 PYTEST = OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MPLBACKEND=Agg
 
-.PHONY: demo test test-min lint bench quality robustness docs clean
+.PHONY: demo test test-fast test-min test-sdist lint bench quality robustness docs clean
 
 .venv/%: pyproject.toml
 	@echo "Installing skdnn[$*] and what it needs into .venv: a minute or more, once"
@@ -22,6 +22,22 @@ demo: .venv/plot
 
 test: .venv/test
 	$(PYTEST) .venv/bin/python -m pytest --numprocesses 2 $(ARGS)
+
+# Under a minute: the network, its training and its interface; no clusters, files and processes
+FAST = activations classifier dropout early_stopping initializers mlp_expectations reference rowspace schedules solvers validation weights
+test-fast: .venv/test
+	$(PYTEST) .venv/bin/python -m pytest --numprocesses 2 $(wildcard $(FAST:%=tests/test_%.py)) $(ARGS)
+
+# A source distribution, installed as a stranger would, runs the tests that it carries
+test-sdist:
+	rm -rf .venv-sdist dist/*.tar.gz dist/unpacked
+	$(PYTHON) -m venv .venv-sdist
+	@echo "Building the source distribution and installing it into .venv-sdist"
+	.venv-sdist/bin/python -m pip install --quiet --disable-pip-version-check build
+	.venv-sdist/bin/python -m build --sdist --outdir dist .
+	mkdir dist/unpacked && tar --extract --gzip --strip-components 1 --directory dist/unpacked --file dist/skdnn-*.tar.gz
+	.venv-sdist/bin/python -m pip install --quiet --disable-pip-version-check "$$(ls dist/skdnn-*.tar.gz)[test]"
+	cd dist/unpacked && rm -rf skdnn && $(PYTEST) ../../.venv-sdist/bin/python -m pytest --numprocesses 2 $(or $(ARGS),tests)
 
 test-min: .venv-min/test
 	$(PYTEST) .venv-min/bin/python -m pytest --numprocesses 2 $(ARGS)
@@ -43,10 +59,10 @@ robustness: .venv/test
 quality: .venv/quality
 	$(PYTEST) .venv/bin/python -m benchmarks.quality $(ARGS)
 
-# Warnings are errors, a link to nothing is a warning; SKDNN_INTERSPHINX=1 links to other projects too
+# Warnings are errors, a link to nothing is a warning
 docs: .venv/docs
 	rm -rf docs/generated
 	$(PYTEST) .venv/bin/python -m sphinx -W --keep-going --quiet -b html docs docs/_build/html $(ARGS)
 
 clean:
-	rm -rf docs/_build docs/gallery docs/generated docs/sg_execution_times.rst .venv .venv-min build dist *.egg-info
+	rm -rf docs/_build docs/gallery docs/generated docs/sg_execution_times.rst .venv .venv-min .venv-sdist build dist *.egg-info

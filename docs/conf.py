@@ -3,12 +3,14 @@
 import importlib
 import os
 import re
+import urllib.request
 import warnings
 
 from docutils import nodes
 from docutils.utils.math import MathError
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.util import logging
+from sphinx_gallery.sorting import ExplicitOrder
 
 import skdnn
 
@@ -24,6 +26,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "numpydoc",
     "myst_parser",
+    "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build", "_templates", "gallery/**/*.py", "gallery/**/*.ipynb"]
@@ -52,8 +55,9 @@ default_role = "autolink"
 
 # ---------------------------------------------------------------------- links
 
-# Every internal link must lead somewhere. Other projects' names are links only where
-# SKDNN_INTERSPHINX=1 allows the network, as in the hosted build; elsewhere they are plain text.
+# Every internal link must lead somewhere. Other projects' names are links where their sites can be
+# reached; elsewhere they are plain text. SKDNN_INTERSPHINX=1 insists on them, as the hosted build
+# does, and 0 does without.
 nitpicky = True
 OTHER_PROJECTS = {
     "h5py": "https://docs.h5py.org/en/stable/",
@@ -63,12 +67,30 @@ OTHER_PROJECTS = {
     "python": "https://docs.python.org/3/",
     "scipy": "https://docs.scipy.org/doc/scipy/",
     "sklearn": "https://scikit-learn.org/stable/",
+    "pandas": "https://pandas.pydata.org/docs/",
     "dask": "https://docs.dask.org/en/stable/",
     "distributed": "https://distributed.dask.org/en/stable/",
 }
-if os.environ.get("SKDNN_INTERSPHINX") == "1":
+
+
+def is_reached(address):
+    """Return whether a site answers at once with the list of its names."""
+    try:
+        with urllib.request.urlopen(f"{address}objects.inv", timeout=5) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+wanted = os.environ.get("SKDNN_INTERSPHINX", "auto")
+reached = {
+    name: (address, None)
+    for name, address in OTHER_PROJECTS.items()
+    if wanted == "1" or (wanted == "auto" and is_reached(address))
+}
+if reached:
     extensions.append("sphinx.ext.intersphinx")
-    intersphinx_mapping = {name: (address, None) for name, address in OTHER_PROJECTS.items()}
+    intersphinx_mapping = reached
     intersphinx_timeout = 20
 # inherited from scikit-learn, whose documentation has it
 nitpick_ignore_regex = [
@@ -89,6 +111,10 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
     "filename_pattern": r"/plot_",
+    "subsection_order": ExplicitOrder(
+        [f"../examples/{name}" for name in ("first_steps", "coming_from", "large_data", "inside")]
+        + ["*"]
+    ),
     "ignore_pattern": r"/_",
     "within_subsection_order": "FileNameSortKey",
     "backreferences_dir": "gallery/backreferences",
@@ -105,11 +131,15 @@ sphinx_gallery_conf = {
     "capture_repr": ("_repr_html_", "__repr__"),
     "download_all_examples": False,
 }
-# The examples run in full: their fast mode (SKDNN_FAST=1) has too few numbers for good pictures.
 os.environ.setdefault("MPLBACKEND", "Agg")
 warnings.filterwarnings("ignore", message=".*FigureCanvasAgg is non-interactive.*")
 
 # ---------------------------------------------------------------------- looks
+
+# a copied block is code alone
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+copybutton_only_copy_prompt_lines = True
 
 html_theme = "pydata_sphinx_theme"
 html_title = "skdnn"
@@ -128,7 +158,16 @@ html_theme_options = {
     "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
 }
 # pages without pages below them
-ALONE = ("index", "installation", "migration", "changelog", "contributing", "development/*")
+ALONE = (
+    "index",
+    "getting_started",
+    "faq",
+    "installation",
+    "migration",
+    "changelog",
+    "contributing",
+    "development/*",
+)
 html_sidebars = {name: [] for name in ALONE}
 # formulas become MathML as the site is built: browsers need no script for it
 html_math_renderer = "mathml"
