@@ -3,15 +3,20 @@ PYTHON ?= python3
 # One BLAS thread a test worker: two workers with two threads each would get in each other's way.
 PYTEST = OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 MPLBACKEND=Agg
 
+# What is compiled: the environments are brought up to date when it changes
+KERNELS = setup.py $(wildcard skdnn/kernels/*.pyx skdnn/kernels/src/*.[ch])
+# Tests of numbers, that run again on the NumPy reference
+NUMERIC = $(addprefix tests/test_,activations.py dropout.py kernels.py reference.py rowspace.py schedules.py solvers.py streamed.py threads.py weights.py)
+
 .PHONY: demo test test-fast test-min test-sdist lint bench quality robustness docs clean
 
-.venv/%: pyproject.toml
+.venv/%: pyproject.toml $(KERNELS)
 	@echo "Installing skdnn[$*] and what it needs into .venv: a minute or more, once"
 	@test -d .venv || $(PYTHON) -m venv .venv
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
 	@touch $@
 
-.venv-min/test: pyproject.toml requirements-min.txt
+.venv-min/test: pyproject.toml requirements-min.txt $(KERNELS)
 	@echo "Installing the lowest supported versions into .venv-min: a minute or more, once"
 	@test -d .venv-min || $(PYTHON) -m venv .venv-min
 	@.venv-min/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements-min.txt --editable ".[test]"
@@ -22,6 +27,7 @@ demo: .venv/plot
 
 test: .venv/test
 	$(PYTEST) .venv/bin/python -m pytest --numprocesses 2 $(ARGS)
+	SKDNN_KERNELS=numpy $(PYTEST) .venv/bin/python -m pytest --numprocesses 2 $(NUMERIC)
 
 # Under a minute: the network, its training and its interface; no clusters, files and processes
 FAST = activations classifier dropout early_stopping initializers mlp_expectations reference rowspace schedules solvers validation weights

@@ -548,6 +548,7 @@ def test_ctrl_c_lets_the_epoch_of_partial_fit_end(solver, data, monkeypatch):
         return evaluate(self, batch)
 
     model = make_model(solver)
+    monkeypatch.setattr(Objective, "run_compiled", None)
     monkeypatch.setattr(Objective, "value_and_gradient", press_and_evaluate)
     with pytest.raises(KeyboardInterrupt):
         model.partial_fit(*data, classes=[0, 1])
@@ -663,6 +664,7 @@ def test_second_ctrl_c_within_an_epoch_leaves_the_model_as_it_was(solver, data, 
         press_ctrl_c()
         return evaluate(self, batch)
 
+    monkeypatch.setattr(Objective, "run_compiled", None)
     monkeypatch.setattr(Objective, "value_and_gradient", evaluate_slowly)
     with pytest.raises(KeyboardInterrupt):
         model.fit(*data)

@@ -31,6 +31,8 @@ class Activation:
 
     Attributes
     ----------
+    name : str
+        One of `ACTIVATIONS`.
     function : callable
         ``function(z, scratch, cache)`` replaces ``z`` by its activation. ``scratch`` has the shape
         of ``z`` and may be overwritten. Without a cache (prediction) nothing is computed for the
@@ -41,11 +43,15 @@ class Activation:
         What the cache is: None, for a derivative of 1; a boolean array, or one of the dtype of
         ``z``, that other layers use in between; or an array of the layer's own, that keeps what
         the function leaves there until the backward pass.
+    slope : float
+        Of "leaky_relu" below 0.
     """
 
+    name: str
     function: Callable[[Array, Array, Any], None]
     derivative: Callable[[Array, Any], None]
     cache: str | None
+    slope: float = 0.0
 
 
 def _identity(z: Array, scratch: Array, cache: Any) -> None:
@@ -99,7 +105,7 @@ def _leaky_relu(slope: float) -> Activation:
         np.sign(a, out=cache)
         np.maximum(cache, slope, out=cache)
 
-    return Activation(function, derivative, "shared")
+    return Activation("leaky_relu", function, derivative, "shared", slope)
 
 
 def _elu(z: Array, scratch: Array, cache: Any) -> None:
@@ -143,13 +149,13 @@ def _gelu(z: Array, scratch: Array, cache: Any) -> None:
 
 
 _TABLE = {
-    "identity": Activation(_identity, _keep_cache, None),
-    "logistic": Activation(_logistic, _logistic_derivative, "shared"),
-    "tanh": Activation(_tanh, _tanh_derivative, "shared"),
-    "relu": Activation(_relu, _relu_derivative, "mask"),
-    "elu": Activation(_elu, _elu_derivative, "shared"),
-    "silu": Activation(_silu, _keep_cache, "own"),
-    "gelu": Activation(_gelu, _keep_cache, "own"),
+    "identity": Activation("identity", _identity, _keep_cache, None),
+    "logistic": Activation("logistic", _logistic, _logistic_derivative, "shared"),
+    "tanh": Activation("tanh", _tanh, _tanh_derivative, "shared"),
+    "relu": Activation("relu", _relu, _relu_derivative, "mask"),
+    "elu": Activation("elu", _elu, _elu_derivative, "shared"),
+    "silu": Activation("silu", _silu, _keep_cache, "own"),
+    "gelu": Activation("gelu", _gelu, _keep_cache, "own"),
 }
 
 

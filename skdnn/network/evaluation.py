@@ -5,14 +5,17 @@ Whoever trains, on rows in memory, in a file or on a cluster, evaluates its batc
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from skdnn import kernels
 from skdnn.network.loss import log_loss_and_gradient
 from skdnn.network.network import Network
 
-__all__ = ["Batch", "BatchEvaluator", "length"]
+__all__ = ["Batch", "BatchEvaluator", "Batches", "length", "make_evaluator"]
 
 Array = np.ndarray
 # A batch is a slice of consecutive rows or an array of row indices.
@@ -22,6 +25,27 @@ Batch = slice | np.ndarray
 def length(batch: Batch) -> int:
     """Return the number of rows of a batch."""
     return batch.stop - batch.start if isinstance(batch, slice) else batch.size
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """The batches of an epoch over rows in memory."""
+
+    n_rows: int
+    size: int
+    order: Array | None = None  # (n_rows,), of the rows; as they are by default
+
+    def __iter__(self) -> Iterator[Batch]:
+        for start in range(0, self.n_rows, self.size):
+            batch = slice(start, min(start + self.size, self.n_rows))
+            yield batch if self.order is None else self.order[batch]
+
+
+def make_evaluator(network: Network) -> Any:
+    """Return what evaluates batches on a network: compiled, or a `BatchEvaluator`."""
+    if kernels.compiled is None:
+        return BatchEvaluator(network)
+    return kernels.compiled.CompiledEvaluator(network)
 
 
 class BatchEvaluator:
@@ -62,7 +86,7 @@ class BatchEvaluator:
         X : {ndarray, CSR matrix} of shape (n_samples, n_features)
             Rows in the network's dtype.
         signs : ndarray of shape (n_samples,)
-            1 - 2y, in any dtype that holds it.
+            1 - 2y, int8.
         sample_weight : ndarray of shape (n_samples,) or None
             Weights in the network's dtype; 1 by default.
         batch : slice or ndarray of int

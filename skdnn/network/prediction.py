@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse
 from sklearn.utils import gen_batches
 
+from skdnn import kernels
 from skdnn.network.activations import Activation
 from skdnn.network.network import Network, forward
 
@@ -23,6 +24,8 @@ RowBlocks = Callable[[Any, int], Iterable[Any]]
 _PREDICTION_BLOCK = 2**17
 # and takes in about this many dense features
 _INPUT_BLOCK = 2**21
+# What is compiled is fast with fewer activations at a time, that stay in the core's own cache
+_COMPILED_BLOCK = 2**15
 
 
 def _slices(X: Any, size: int) -> Iterable[Any]:
@@ -60,27 +63,45 @@ def predict_logits(
         X = X.tocsr()
     n_samples = X.shape[0]
     dtype = np.result_type(X.dtype, weights[0].dtype)
-    weights = [w.astype(dtype, copy=False) for w in weights]
-    biases = [b.astype(dtype, copy=False) for b in biases]
+    weights = [np.ascontiguousarray(w, dtype) for w in weights]
+    biases = [np.ascontiguousarray(b, dtype) for b in biases]
     widths = [b.size for b in biases]
     block = min(n_samples, _PREDICTION_BLOCK // max(widths))
     if not scipy.sparse.issparse(X):
         block = min(block, _INPUT_BLOCK // X.shape[1])
     block = max(1, block)
-    buffers = np.empty((3, block * max(widths)), dtype)
+    run = _block_predictor(weights, biases, activation, block)
     logits = np.empty(n_samples, dtype)
     start = 0
     for rows in row_blocks(X, block):
         n_rows = rows.shape[0]
+        run(rows.astype(dtype, copy=False), logits[start : start + n_rows])
+        start += n_rows
+    return logits
+
+
+def _block_predictor(
+    weights: Sequence[Array], biases: Sequence[Array], activation: Activation, block: int
+) -> Callable[[Any, Array], None]:
+    """Return what writes the logits of up to ``block`` rows to an array, compiled or not."""
+    if kernels.compiled is not None:
+        widest = max(b.size for b in biases)
+        cached = max(1, min(block, _COMPILED_BLOCK // widest))
+        return kernels.compiled.CompiledPrediction(
+            weights, biases, activation.name, activation.slope, cached
+        ).logits
+    widths = [b.size for b in biases]
+    buffers = np.empty((3, block * max(widths)), weights[0].dtype)
+
+    def run(rows: Any, out: Array) -> None:
+        n_rows = rows.shape[0]
         # Layers write alternately to two buffers; the third is scratch.
         views = [buffers[i % 2, : n_rows * w].reshape(n_rows, w) for i, w in enumerate(widths)]
         scratches = [buffers[2, : n_rows * w].reshape(n_rows, w) for w in widths]
-        part = rows.astype(dtype, copy=False)
-        logits[start : start + n_rows] = forward(
-            part, weights, biases, activation, views, scratches, [None] * len(widths)
-        )
-        start += n_rows
-    return logits
+        caches = [None] * len(widths)
+        out[...] = forward(rows, weights, biases, activation, views, scratches, caches)
+
+    return run
 
 
 def dead_layers(network: Network, X: Any, block: int, row_blocks: RowBlocks = _slices) -> list[int]:

@@ -59,21 +59,20 @@ class Adam(FirstOrderSolver):
         self.weight_decay = weight_decay
 
     def prepare(self, objective: Objective, n_done: int = 0) -> None:
-        super().prepare(objective, n_done)
         parameters = objective.parameters
-        self._weights = parameters[: objective.n_weights]
         dtype = parameters.dtype
         # An epsilon that the dtype cannot hold would divide 0 by 0 where a unit is dead.
         self._root_epsilon = max(
             self.epsilon / math.sqrt(1.0 - self.beta_2), float(np.finfo(dtype).tiny)
         )
+        super().prepare(objective, n_done)
+        self._weights = parameters[: objective.n_weights]
         vectors = (parameters, objective.gradient, *(self.moments[n] for n in self.moment_names))
         size = _BLOCK_BYTES // dtype.itemsize
         blocks = [
             tuple(vector[start : start + size] for vector in vectors)
             for start in range(0, parameters.size, size)
         ]
-        self._crew = objective.crew
         n_shares = 1
         if self._crew is not None and len(blocks) >= _SHARED_BLOCKS:
             n_shares = self._crew.n_threads
@@ -82,7 +81,15 @@ class Adam(FirstOrderSolver):
             for k in range(n_shares)
         ]
 
-    def step(self, rate: float) -> None:
+    def kernel(self) -> tuple[str, dict[str, float]]:
+        return "adam", {
+            "beta_1": self.beta_1,
+            "beta_2": self.beta_2,
+            "root_epsilon": self._root_epsilon,
+            "weight_decay": self.weight_decay,
+        }
+
+    def update(self, rate: float) -> None:
         t = self.n_steps
         if self.weight_decay:
             self._weights *= 1.0 - rate * self.weight_decay

@@ -8,16 +8,22 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
-from skdnn.numerics.vectors import all_finite, largest_magnitude, norm
+from skdnn import kernels
+from skdnn.numerics.vectors import all_finite
 from skdnn.solvers.schedules import Schedule
+from skdnn.solvers.steps import clip, run_steps
 
 __all__ = ["DivergenceError", "FirstOrderSolver", "Monitor", "Objective", "Solver"]
 
 Array = np.ndarray
+
+# Parameters from which threads share a compiled step
+_SHARED_PARAMETERS = 2**16
 
 
 class Objective(Protocol):
@@ -144,6 +150,8 @@ class FirstOrderSolver(Solver):
         Steps taken and plateaus met so far, over all calls.
     moments : dict of str to ndarray of shape (n_parameters,)
         The rule's own vectors, by name.
+    compiled_rule : CompiledRule or None
+        The rule for the objective that it was prepared for, if it is compiled.
     """
 
     moment_names: tuple[str, ...] = ()
@@ -165,6 +173,7 @@ class FirstOrderSolver(Solver):
         self.n_steps = 0
         self.n_plateaus = 0
         self.moments: dict[str, Array] = {}
+        self.compiled_rule: Any = None
 
     def get_state(self) -> tuple[dict[str, int], dict[str, Array]]:
         return {"n_steps": self.n_steps, "n_plateaus": self.n_plateaus}, self.moments
@@ -184,16 +193,67 @@ class FirstOrderSolver(Solver):
         begin = self.n_steps - n_done * n_batches if self.restart else 0
         self._first = max(begin, self._n_warmup)  # steps before the schedule's first
         self._n_scheduled = max(1, begin + self.horizon * n_batches - self._first)
+        self._crew = objective.crew
+        self._n_parameters = objective.parameters.size
+        kernel = self.kernel()
+        self.compiled_rule = None
+        if kernels.compiled is not None and kernel is not None:
+            name, constants = kernel
+            self.compiled_rule = kernels.compiled.CompiledRule(
+                name,
+                objective.parameters,
+                objective.gradient,
+                [self.moments[name] for name in self.moment_names],
+                objective.n_weights,
+                self.max_grad_norm,
+                **constants,
+            )
 
-    def _rate(self) -> float:
-        """Return the learning rate of step ``n_steps``."""
-        if self.n_steps <= self._n_warmup:
-            return self.schedule.learning_rate_init * self.n_steps / self._n_warmup
-        return self.schedule.rate(self.n_steps - self._first, self._n_scheduled, self.n_plateaus)
+    def rates(self, n: int) -> Array:
+        """Return the learning rates of the next ``n`` steps."""
+        steps = np.arange(self.n_steps + 1, self.n_steps + n + 1)
+        n_rising = min(max(self._n_warmup - self.n_steps, 0), n)
+        rising = self.schedule.learning_rate_init * steps[:n_rising] / max(self._n_warmup, 1)
+        scheduled = self.schedule.rate(
+            steps[n_rising:] - self._first, self._n_scheduled, self.n_plateaus
+        )
+        return np.concatenate([rising, scheduled])
 
     @abstractmethod
+    def update(self, rate: float) -> None:
+        """Move the parameters that `prepare` was given, in place; may overwrite the gradient.
+
+        This is the reference; `step` takes the compiled rule where there is one.
+        """
+
+    def kernel(self) -> tuple[str, dict[str, float]] | None:
+        """Return name and constants of the compiled rule that does what `update` does."""
+        return None
+
+    def clip(self, gradient: Array) -> None:
+        """Scale a gradient that is longer than ``max_grad_norm`` down to it."""
+        if self.compiled_rule is not None:
+            self.compiled_rule.clip()
+        elif self.max_grad_norm is not None:
+            clip(gradient, self.max_grad_norm)
+
     def step(self, rate: float) -> None:
-        """Move the parameters that `prepare` was given, in place; may overwrite the gradient."""
+        """Take step ``n_steps``."""
+        rule, crew = self.compiled_rule, self._crew
+        if rule is None:
+            self.update(rate)
+        elif crew is None or crew.n_threads == 1 or self._n_parameters < _SHARED_PARAMETERS:
+            rule.step(self.n_steps, rate)
+        else:
+            size = -(-self._n_parameters // crew.n_threads)
+            starts = range(0, self._n_parameters, size)
+            stops = (min(start + size, self._n_parameters) for start in starts)
+            crew.run(
+                [
+                    partial(rule.step, self.n_steps, rate, start, stop)
+                    for start, stop in zip(starts, stops, strict=True)
+                ]
+            )
 
     def plateau(self) -> bool:
         if self.schedule.exhausted(self.n_plateaus):
@@ -204,20 +264,13 @@ class FirstOrderSolver(Solver):
     def minimize(
         self, objective: Objective, max_iter: int, monitor: Monitor, n_done: int = 0
     ) -> bool:
-        parameters, gradient = objective.parameters, objective.gradient
+        parameters = objective.parameters
         self.prepare(objective, n_done)
         for epoch in range(n_done + 1, max_iter + 1):
             monitor.begin_epoch()
-            total = 0.0
-            for batch in objective.batches():
-                value, weight = objective.value_and_gradient(batch)
-                if self.max_grad_norm is not None:
-                    _clip(gradient, self.max_grad_norm)
-                self.n_steps += 1
-                rate = self._rate()
-                self.step(rate)
-                total += weight * value
-            loss = total / objective.weight_sum
+            rates = self.rates(objective.n_batches)
+            loss = run_steps(objective, self, objective.batches(), rates) / objective.weight_sum
+            rate = float(rates[-1])
             # An infinite moment may leave the parameters finite: the net would freeze in silence.
             vectors = (parameters, *self.moments.values())
             if not (math.isfinite(loss) and all(map(all_finite, vectors))):
@@ -233,14 +286,3 @@ class FirstOrderSolver(Solver):
             f"{self.schedule.learning_rate_init:.3g}), scale the features (StandardScaler), set "
             "max_grad_norm, or initialise smaller (init, init_scale)."
         )
-
-
-def _clip(gradient: Array, largest: float) -> None:
-    """Scale a gradient that is longer than ``largest`` down to it; NaN stays NaN."""
-    length = norm(gradient)
-    if length == math.inf:
-        # entries may still be finite: bring them below 1 first
-        gradient /= largest_magnitude(gradient)
-        length = norm(gradient)
-    if not length <= largest:
-        gradient *= largest / length

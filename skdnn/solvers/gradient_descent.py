@@ -22,7 +22,10 @@ class GradientDescent(FirstOrderSolver):
         super().prepare(objective, n_done)
         self._add_gradient = AddMultiple(objective.gradient, objective.parameters)
 
-    def step(self, rate: float) -> None:
+    def kernel(self) -> tuple[str, dict[str, float]]:
+        return "gradient_descent", {}
+
+    def update(self, rate: float) -> None:
         self._add_gradient(-rate)
 
 
@@ -57,7 +60,10 @@ class Momentum(GradientDescent):
         self._accelerate = AddMultiple(objective.gradient, velocity)
         self._add_velocity = AddMultiple(velocity, objective.parameters)
 
-    def step(self, rate: float) -> None:
+    def kernel(self) -> tuple[str, dict[str, float]]:
+        return "nesterov" if self.nesterov else "momentum", {"momentum": self.momentum}
+
+    def update(self, rate: float) -> None:
         self.moments["velocity"] *= self.momentum
         self._accelerate(-rate)
         if self.nesterov:

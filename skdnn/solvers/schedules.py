@@ -6,10 +6,13 @@ counts into a rate.
 
 from __future__ import annotations
 
-import math
-from typing import Protocol
+from typing import Any, Protocol
+
+import numpy as np
 
 __all__ = ["SCHEDULES", "Schedule", "make_schedule"]
+
+Steps = int | np.ndarray
 
 
 class Schedule(Protocol):
@@ -18,13 +21,13 @@ class Schedule(Protocol):
     learning_rate_init: float
     restarts: bool  # whether a new call of fit goes through the schedule anew
 
-    def rate(self, step: int, horizon: int, n_plateaus: int) -> float:
-        """Return the learning rate of a step.
+    def rate(self, step: Steps, horizon: int, n_plateaus: int) -> Any:
+        """Return the learning rates of some steps.
 
         Parameters
         ----------
-        step : int
-            Number of the step, counted from 1; may go beyond the horizon.
+        step : int or ndarray of int
+            Numbers of the steps, counted from 1; may go beyond the horizon.
         horizon : int
             Steps that the schedule is laid out for.
         n_plateaus : int
@@ -43,8 +46,8 @@ class Constant:
     def __init__(self, learning_rate_init: float) -> None:
         self.learning_rate_init = learning_rate_init
 
-    def rate(self, step: int, horizon: int, n_plateaus: int) -> float:
-        return self.learning_rate_init
+    def rate(self, step: Steps, horizon: int, n_plateaus: int) -> Any:
+        return np.full(np.shape(step), self.learning_rate_init)[()]
 
     def exhausted(self, n_plateaus: int) -> bool:
         return True
@@ -57,8 +60,8 @@ class InverseScaling(Constant):
         super().__init__(learning_rate_init)
         self.power_t = power_t
 
-    def rate(self, step: int, horizon: int, n_plateaus: int) -> float:
-        return self.learning_rate_init * float(step) ** -self.power_t
+    def rate(self, step: Steps, horizon: int, n_plateaus: int) -> Any:
+        return self.learning_rate_init * np.asarray(step, float) ** -self.power_t
 
 
 # The largest power of 5 that a float holds
@@ -68,14 +71,14 @@ _MOST_FIFTHS = 441
 class Adaptive(Constant):
     """A fifth of the rate after every plateau; training ends at one with a rate down at 1e-6."""
 
-    def rate(self, step: int, horizon: int, n_plateaus: int) -> float:
+    def rate(self, step: Steps, horizon: int, n_plateaus: int) -> Any:
         # in two parts: the power alone overflows before the rate is down from the largest numbers
         first = min(n_plateaus, _MOST_FIFTHS)
         rest = min(n_plateaus - first, _MOST_FIFTHS)
-        return self.learning_rate_init / 5.0**first / 5.0**rest
+        return np.full(np.shape(step), self.learning_rate_init / 5.0**first / 5.0**rest)[()]
 
     def exhausted(self, n_plateaus: int) -> bool:
-        return self.rate(1, 1, n_plateaus) <= 1e-6
+        return bool(self.rate(1, 1, n_plateaus) <= 1e-6)
 
 
 class Cosine(Constant):
@@ -86,9 +89,9 @@ class Cosine(Constant):
 
     restarts = True
 
-    def rate(self, step: int, horizon: int, n_plateaus: int) -> float:
-        share = (min(step, horizon) - 1) / horizon
-        return self.learning_rate_init * 0.5 * (1.0 + math.cos(math.pi * share))
+    def rate(self, step: Steps, horizon: int, n_plateaus: int) -> Any:
+        share = (np.minimum(step, horizon) - 1) / horizon
+        return self.learning_rate_init * 0.5 * (1.0 + np.cos(np.pi * share))
 
 
 class OneCycle(Constant):
@@ -103,15 +106,16 @@ class OneCycle(Constant):
     start_divisor = 25.0
     end_divisor = 25.0 * 1e4
 
-    def rate(self, step: int, horizon: int, n_plateaus: int) -> float:
+    def rate(self, step: Steps, horizon: int, n_plateaus: int) -> Any:
         peak = max(self.rise * horizon - 1.0, 0.0)  # position of the top, counted from 0
-        position = min(step, horizon) - 1
+        position = np.minimum(step, horizon) - 1
         top = self.learning_rate_init
-        if position <= peak:
-            low, share = top / self.start_divisor, 1.0 - position / peak if peak else 0.0
-        else:
-            low, share = top / self.end_divisor, (position - peak) / (horizon - 1.0 - peak)
-        return low + (top - low) * 0.5 * (1.0 + math.cos(math.pi * share))
+        rises = position <= peak
+        low = np.where(rises, top / self.start_divisor, top / self.end_divisor)
+        rise = 1.0 - position / peak if peak else np.zeros(np.shape(step))
+        fall = (position - peak) / max(horizon - 1.0 - peak, 1.0)
+        share = np.where(rises, rise, fall)
+        return low + (top - low) * 0.5 * (1.0 + np.cos(np.pi * share))
 
 
 _TABLE = {

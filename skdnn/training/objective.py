@@ -7,14 +7,15 @@ function of one flat vector and never meets the network behind it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from skdnn import kernels
 from skdnn.datasets.rows import row_blocks
-from skdnn.network.evaluation import Batch, BatchEvaluator, length
+from skdnn.network.evaluation import Batch, Batches, length, make_evaluator
 from skdnn.network.loss import log_loss, signs_of
 from skdnn.network.network import Network
 from skdnn.network.prediction import predict_logits
@@ -121,17 +122,31 @@ class Objective:
         self._signs = signs_of(y, np.dtype(np.int8))
         self._rows = X, self._signs, self._sample_weight  # that batches are of
         self._evaluators = [
-            BatchEvaluator(network if k == 0 else network.replica()) for k in range(n_parts)
+            make_evaluator(network if k == 0 else network.replica()) for k in range(n_parts)
         ]
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterable[Batch]:
         """Draw one epoch's batches."""
-        n_samples, size = self._n_samples, self._batch_size
-        starts = range(0, n_samples, size)
-        if not self._shuffle:
-            return (slice(s, min(s + size, n_samples)) for s in starts)
-        order = self._random_state.permutation(n_samples)
-        return (order[s : s + size] for s in starts)
+        order = self._random_state.permutation(self._n_samples) if self._shuffle else None
+        return Batches(self._n_samples, self._batch_size, order)
+
+    @property
+    def run_compiled(self) -> Callable[[Any, int, Any, Array], float] | None:
+        """What runs an epoch's steps without coming back to Python; None where there is nothing.
+
+        It takes a compiled rule, the number of steps before, the batches and the rates, and
+        returns the sum of rows times value.
+        """
+        evaluator = self._evaluators[0]
+        if kernels.compiled is None or len(self._evaluators) > 1:
+            return None
+
+        def run(rule: Any, n_steps: int, batches: Any, rates: Array) -> float:
+            return evaluator.run(
+                *self._rows, batches, self._penalty, rule, n_steps, rates, self._random_state
+            )
+
+        return run
 
     def value_and_gradient(self, batch: Batch) -> tuple[float, int]:
         """Evaluate a batch at `parameters` and write the gradient to `gradient`.
@@ -151,10 +166,17 @@ class Objective:
         n_rows = length(batch)
         value = self._loss(batch, float(n_rows))
         if self._penalty:
-            size = norm(self._weights)
-            value += 0.5 * self._penalty * size * size  # ** would raise where this is inf
-            self._add_weights(self._penalty)
+            value += self._penalise()
         return value, n_rows
+
+    def _penalise(self) -> float:
+        """Add the gradient of the penalty; return the penalty."""
+        if kernels.compiled is not None:
+            gradient = self.gradient[: self.n_weights]
+            return kernels.compiled.penalise(self._weights, gradient, self._penalty)
+        size = norm(self._weights)
+        self._add_weights(self._penalty)
+        return 0.5 * self._penalty * size * size  # ** would raise where this is inf
 
     def _loss(self, batch: Batch, divisor: float) -> float:
         """Evaluate a batch without the penalty."""

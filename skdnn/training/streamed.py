@@ -77,6 +77,9 @@ class StreamedObjective(Objective):
         self._windows = Windows(X, batch_size=whole_rows, dtype=network.dtype)
         self._epoch = self._windows.epoch()
 
+    # windows come in between
+    run_compiled = None
+
     def batches(self) -> Iterator[Batch]:
         return iter([self.all_rows()]) if self._takes_all else self._read()
 

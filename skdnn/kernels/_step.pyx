@@ -1,0 +1,473 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""What Python sees of the compiled steps: pointers are taken from arrays here, and checked."""
+
+from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBuffer_Release, PyObject_GetBuffer
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc.stdint cimport int64_t
+from libc.stdlib cimport calloc, free
+from scipy.linalg cimport cython_blas
+
+import sys
+
+import numpy as np
+
+cdef extern from "src/step.h":
+    ctypedef void gemm_function(
+        char op_a, char op_b, int m, int n, int k, const void *a, int lda, const void *b, int ldb,
+        void *c, int ldc) noexcept nogil
+    ctypedef struct network_t:
+        int n_layers
+        const int *sizes
+        int activation
+        double slope
+        const double *dropout
+        const void **weights
+        const void **biases
+        void **weight_gradients
+        void **bias_gradients
+        void **activations
+        void **caches
+        unsigned char **kept
+        void *X
+        void *delta
+        void *dlogits
+        void *sums
+        gemm_function *gemm
+        void *generator
+    ctypedef struct rows_t:
+        int64_t n_rows
+        int64_t n_features
+        const void *X
+        const void *indices
+        const void *indptr
+        int index_size
+        const signed char *signs
+        const void *sample_weight
+    ctypedef struct rule_t:
+        int kind
+        double momentum, beta_1, beta_2, root_epsilon, weight_decay, max_grad_norm, penalty
+        int64_t n_steps, n_weights, n_parameters
+        void *parameters
+        void *gradient
+        void *moments[2]
+    ctypedef struct batches_t:
+        const int64_t *order
+        int64_t start, n_rows, size
+    ctypedef struct kernels_t:
+        int evaluate(network_t *, const rows_t *, const int64_t *, int64_t, int, double,
+                     double *) noexcept nogil
+        int64_t run(network_t *, const rows_t *, const batches_t *, rule_t *, const double *,
+                    int64_t, double, double *) noexcept nogil
+        void step(const rule_t *, double, int64_t, int64_t) noexcept nogil
+        double penalise(const rule_t *) noexcept nogil
+        void clip(const rule_t *) noexcept nogil
+        int predict(network_t *, const rows_t *, int64_t, int, void *) noexcept nogil
+        void draw_dropout(network_t *, int) noexcept nogil
+        void activate(network_t *, void *, int64_t) noexcept nogil
+    const kernels_t *skdnn_choose(const char **)
+
+# In the order of the enumerations of step.h
+ACTIVATIONS = ("identity", "logistic", "tanh", "relu", "leaky_relu", "elu", "silu", "gelu")
+RULES = ("gradient_descent", "momentum", "nesterov", "adam")
+
+# Seconds after which a run looks for signals, Ctrl-C among them
+cdef double _PATIENCE = 0.5
+
+cdef const char *_name = NULL
+cdef const kernels_t *_kernels = skdnn_choose(&_name)
+INSTRUCTIONS = _name.decode()
+cdef bytes _NATIVE = b"<" if sys.byteorder == "little" else b">"
+
+
+cdef void _gemm_float(char op_a, char op_b, int m, int n, int k, const void *a, int lda,
+                      const void *b, int ldb, void *c, int ldc) noexcept nogil:
+    cdef float one = 1, zero = 0
+    cython_blas.sgemm(&op_a, &op_b, &m, &n, &k, &one, <float *>a, &lda, <float *>b, &ldb, &zero,
+                      <float *>c, &ldc)
+
+
+cdef void _gemm_double(char op_a, char op_b, int m, int n, int k, const void *a, int lda,
+                       const void *b, int ldb, void *c, int ldc) noexcept nogil:
+    cdef double one = 1, zero = 0
+    cython_blas.dgemm(&op_a, &op_b, &m, &n, &k, &one, <double *>a, &lda, <double *>b, &ldb, &zero,
+                      <double *>c, &ldc)
+
+
+cdef void *_pointer(array, bytes formats, Py_ssize_t size=-1) except? NULL:
+    """Return the address of a C-contiguous, aligned array of one of some formats.
+
+    The caller keeps the array alive.
+    """
+    cdef Py_buffer buffer
+    PyObject_GetBuffer(array, &buffer, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+    try:
+        format = <bytes>buffer.format
+        if format[:1] == _NATIVE or format[:1] == b"=":
+            format = format[1:]
+        if len(format) != 1 or format not in formats or <size_t>buffer.buf % buffer.itemsize:
+            raise TypeError(
+                f"Expected an aligned array of a format in {formats!r}, got {format!r}."
+            )
+        if size >= 0 and buffer.len != size * buffer.itemsize:
+            raise ValueError(
+                f"Expected {size} numbers, got {buffer.len // buffer.itemsize}."
+            )
+        return buffer.buf
+    finally:
+        PyBuffer_Release(&buffer)
+
+
+cdef class _Rows:
+    """Rows as the kernels see them."""
+
+    cdef rows_t c
+    cdef object kept  # alive
+
+    def __cinit__(self, X, signs, sample_weight, bytes format):
+        cdef int64_t n_rows
+        self.kept = X, signs, sample_weight
+        n_rows, self.c.n_features = X.shape
+        self.c.n_rows = n_rows
+        if isinstance(X, np.ndarray):
+            self.c.X = _pointer(X, format)
+        else:
+            data, indices, indptr = X.data, X.indices, X.indptr
+            self.kept = (*self.kept, data, indices, indptr)
+            self.c.index_size = indptr.dtype.itemsize
+            if indices.dtype.itemsize != self.c.index_size or self.c.index_size not in (4, 8):
+                raise TypeError("Expected indices of 32 or 64 bits.")
+            if indices.size != data.size or indptr[0] != 0 or indptr[n_rows] > data.size:
+                raise ValueError("The parts of the CSR matrix do not belong together.")
+            self.c.X = _pointer(data, format)
+            self.c.indices = _pointer(indices, b"ilq")
+            self.c.indptr = _pointer(indptr, b"ilq", n_rows + 1)
+        if signs is not None:
+            self.c.signs = <const signed char *>_pointer(signs, b"b", n_rows)
+        if sample_weight is not None:
+            self.c.sample_weight = _pointer(sample_weight, format, n_rows)
+
+
+cdef class _Network:
+    """A network as the kernels see it, and the memory of one thread."""
+
+    cdef network_t c
+    cdef object arrays  # kept alive
+    cdef object dtype
+    cdef bytes format
+    cdef tuple sizes
+    cdef int n_hidden
+    cdef int capacity
+    cdef bint trains
+    cdef const kernels_t *kernels
+
+    def __cinit__(self, weights, biases, str activation, double slope, gradients=None, dropout=()):
+        cdef int k, n_layers = len(weights)
+        self.dtype = weights[0].dtype
+        self.format = self.dtype.char.encode()
+        self.sizes = (weights[0].shape[0], *(bias.size for bias in biases))
+        self.arrays = {}
+        self.n_hidden = n_layers - 1
+        self.trains = gradients is not None
+        self.c.n_layers = n_layers
+        self.c.activation = ACTIVATIONS.index(activation)
+        self.c.slope = slope
+        if self.format == b"f":
+            self.kernels, self.c.gemm = &_kernels[0], _gemm_float
+        elif self.format == b"d":
+            self.kernels, self.c.gemm = &_kernels[1], _gemm_double
+        else:
+            raise TypeError(f"Expected float32 or float64, got {self.dtype}.")
+        sizes = self._keep("sizes", np.array(self.sizes, np.intc))
+        self.c.sizes = <const int *>_pointer(sizes, b"i")
+        self.c.weights = <const void **>self._pointers("weights", weights)
+        self.c.biases = <const void **>self._pointers("biases", biases)
+        for k in range(n_layers):
+            _pointer(weights[k], self.format, self.sizes[k] * self.sizes[k + 1])
+        if self.trains:
+            self.c.weight_gradients = self._pointers("weight_gradients", gradients[0])
+            self.c.bias_gradients = self._pointers("bias_gradients", gradients[1])
+        if len(dropout):
+            rates = self._keep("dropout", np.array(dropout, float))
+            self.c.dropout = <const double *>_pointer(rates, b"d", self.n_hidden)
+
+    cdef object _keep(self, str name, array):
+        self.arrays[name] = array
+        return array
+
+    cdef void **_pointers(self, str name, arrays) except? NULL:
+        """Return the addresses of some arrays, in memory that lives as long as this."""
+        cdef void **pointers
+        cdef int k
+        memory = self._keep("pointers of " + name, np.zeros(max(1, len(arrays)), np.uint64))
+        pointers = <void **>_pointer(memory, b"LQ")
+        for k, array in enumerate(arrays):
+            pointers[k] = _pointer(array, b"fdB")
+        self.arrays[name] = arrays
+        return pointers
+
+    cdef int reserve(self, int n_rows, bint gathers) except -1:
+        """Make room for a number of rows; nothing where there is enough."""
+        hidden, dtype = self.sizes[1 : self.n_hidden + 1], self.dtype
+        if gathers and (self.c.X == NULL or n_rows > self.capacity):
+            X = self._keep("X", np.empty((max(n_rows, self.capacity), self.sizes[0]), dtype))
+            self.c.X = _pointer(X, self.format)
+        if n_rows <= self.capacity:
+            return 0
+        self.capacity = n_rows
+        widest = max(hidden, default=1)
+        if self.trains:
+            layers = [np.empty((n_rows, n_units), dtype) for n_units in hidden]
+            self.c.delta = _pointer(
+                self._keep("delta", np.empty((n_rows, widest), dtype)), self.format)
+            self.c.dlogits = _pointer(self._keep("dlogits", np.empty(n_rows, dtype)), self.format)
+            if self.c.activation >= ACTIVATIONS.index("silu"):
+                caches = [np.empty((n_rows, n_units), dtype) for n_units in hidden]
+                self.c.caches = self._pointers("caches", caches)
+            if self.c.dropout != NULL:
+                kept = [np.ones((n_rows, n_units), np.uint8) for n_units in hidden]
+                self.c.kept = <unsigned char **>self._pointers("kept", kept)
+        else:
+            # layers write alternately to two buffers
+            buffers = [np.empty(n_rows * widest, dtype) for _ in range(2)]
+            layers = [buffers[k % 2] for k in range(self.n_hidden)]
+        self.c.activations = self._pointers("activations", layers)
+        sums = self._keep("sums", np.empty(max(widest, self.sizes[self.n_hidden]), dtype))
+        self.c.sums = _pointer(sums, self.format)
+        return 0
+
+
+cdef _check(int64_t outcome):
+    if outcome < 0:
+        raise IndexError("A row or column index is out of range.")
+
+
+def _aligned(X):
+    """Return rows that kernels can read: as they are, or copied if unaligned or not in C order."""
+    if isinstance(X, np.ndarray) and not (X.flags.c_contiguous and X.flags.aligned):
+        return np.require(X, requirements="CA")
+    return X
+
+
+cdef class CompiledEvaluator:
+    """Evaluates batches on a network; as `skdnn.network.evaluation.BatchEvaluator`.
+
+    Parameters
+    ----------
+    network : Network
+    """
+
+    cdef readonly object network
+    cdef _Network _net
+
+    def __init__(self, network):
+        self.network = network
+        self._net = _Network(
+            network.weights,
+            network.biases,
+            network.activation.name,
+            network.activation.slope,
+            (network.weight_gradients, network.bias_gradients),
+            network.dropout,
+        )
+
+    def draw_dropout(self, int n_rows, random_state):
+        """Draw what the next evaluation, of so many rows, leaves out."""
+        if self._net.c.dropout == NULL:
+            return
+        self._net.reserve(n_rows, False)
+        generator = random_state._bit_generator
+        self._net.c.generator = PyCapsule_GetPointer(generator.capsule, "BitGenerator")
+        with generator.lock:
+            self._net.kernels.draw_dropout(&self._net.c, n_rows)
+        self._net.c.generator = NULL
+
+    def evaluate(self, X, signs, sample_weight, batch, double divisor, random_state=None):
+        """Return the loss of some rows, and write its gradient to the network's."""
+        cdef const int64_t *index = NULL
+        cdef int64_t start = 0
+        cdef int n_rows, outcome
+        cdef double value = 0.0
+        cdef _Network net = self._net
+        cdef _Rows rows = _Rows(_aligned(X), signs, sample_weight, net.format)
+        if isinstance(batch, slice):
+            start, n_rows = batch.start, batch.stop - batch.start
+            if start < 0 or start + n_rows > rows.c.n_rows:
+                raise IndexError("The batch has rows that X does not have.")
+        else:
+            batch = np.ascontiguousarray(batch, np.int64)
+            n_rows = batch.size
+            index = <const int64_t *>_pointer(batch, b"lq", n_rows)
+        if random_state is not None:
+            self.draw_dropout(n_rows, random_state)
+        net.reserve(n_rows, index != NULL and rows.c.index_size == 0)
+        with nogil:
+            outcome = net.kernels.evaluate(&net.c, &rows.c, index, start, n_rows, divisor, &value)
+        _check(outcome)
+        return value
+
+    def run(self, X, signs, sample_weight, batches, double penalty, CompiledRule rule,
+            int64_t n_steps, double[::1] rates, random_state=None):
+        """Run the steps of an epoch; return the sum of rows times value over its batches.
+
+        Parameters
+        ----------
+        X, signs, sample_weight
+            As of `evaluate`.
+        batches : Batches
+            Order and size.
+        penalty : float
+            alpha over the weight sum.
+        rule : CompiledRule
+            Of the network's parameters and gradient.
+        n_steps : int
+            Steps taken before.
+        rates : ndarray of shape (n_batches,)
+        random_state : RandomState, default=None
+            Draws the dropout.
+        """
+        cdef _Network net = self._net
+        cdef _Rows rows = _Rows(_aligned(X), signs, sample_weight, net.format)
+        cdef batches_t b
+        cdef rule_t r = rule.c
+        cdef int64_t done = 0, n_batches = rates.shape[0]
+        cdef double total = 0.0
+        order, generator = batches.order, None
+        b.order, b.start = NULL, 0
+        b.n_rows, b.size = batches.n_rows, batches.size
+        if b.n_rows > rows.c.n_rows or b.size < 1 or n_batches != (b.n_rows + b.size - 1) // b.size:
+            raise ValueError("Rows, batches and rates do not belong together.")
+        if order is not None:
+            order = np.ascontiguousarray(order, np.int64)
+            b.order = <const int64_t *>_pointer(order, b"lq", b.n_rows)
+        if rule.format != net.format or r.n_parameters != self.network.parameters.size:
+            raise ValueError("The rule is of another network.")
+        r.penalty, r.n_steps = penalty, n_steps
+        net.reserve(min(b.size, b.n_rows), order is not None and rows.c.index_size == 0)
+        if net.c.dropout != NULL:
+            generator = random_state._bit_generator
+            net.c.generator = PyCapsule_GetPointer(generator.capsule, "BitGenerator")
+            generator.lock.acquire()
+        try:
+            while done < n_batches:
+                with nogil:
+                    done = net.kernels.run(
+                        &net.c, &rows.c, &b, &r, &rates[0], done, _PATIENCE, &total)
+                _check(done)
+                PyErr_CheckSignals()
+        finally:
+            net.c.generator = NULL
+            if generator is not None:
+                generator.lock.release()
+        return total
+
+
+cdef class CompiledRule:
+    """A rule and the vectors that it moves.
+
+    Parameters
+    ----------
+    kind : {"gradient_descent", "momentum", "nesterov", "adam"}
+    parameters, gradient : ndarray of shape (n_parameters,)
+    moments : sequence of ndarray of shape (n_parameters,)
+        The velocity, or the sums of Adam.
+    n_weights : int
+        Leading parameters that penalty and decay act on.
+    max_grad_norm : float or None
+    **constants : float
+        Those of the kind, as fields of ``rule_t``.
+    """
+
+    cdef rule_t c
+    cdef object arrays  # kept alive
+    cdef bytes format
+    cdef const kernels_t *kernels
+
+    def __init__(self, str kind, parameters, gradient, moments, n_weights, max_grad_norm, *,
+                 double momentum=0.0, double beta_1=0.0, double beta_2=0.0,
+                 double root_epsilon=0.0, double weight_decay=0.0):
+        self.arrays = parameters, gradient, list(moments)
+        self.format = parameters.dtype.char.encode()
+        self.kernels = &_kernels[b"fd".index(self.format)]
+        self.c.kind = RULES.index(kind)
+        self.c.momentum, self.c.beta_1, self.c.beta_2 = momentum, beta_1, beta_2
+        self.c.root_epsilon, self.c.weight_decay = root_epsilon, weight_decay
+        self.c.max_grad_norm = np.inf if max_grad_norm is None else max_grad_norm
+        self.c.n_parameters = parameters.size
+        self.c.n_weights = n_weights
+        if n_weights > self.c.n_parameters or len(moments) != (0, 1, 1, 2)[self.c.kind]:
+            raise ValueError("The rule and its vectors do not belong together.")
+        self.c.parameters = _pointer(parameters, self.format)
+        self.c.gradient = _pointer(gradient, self.format, parameters.size)
+        self.c.moments[0] = self.c.moments[1] = NULL
+        for k, moment in enumerate(moments):
+            self.c.moments[k] = _pointer(moment, self.format, parameters.size)
+
+    def step(self, int64_t n_steps, double rate, int64_t first=0, last=None):
+        """Take step number ``n_steps``, of some of the parameters."""
+        cdef int64_t stop = self.c.n_parameters if last is None else last
+        cdef rule_t r = self.c
+        if first < 0 or stop > self.c.n_parameters:
+            raise IndexError("There are no such parameters.")
+        r.n_steps = n_steps
+        with nogil:
+            self.kernels.step(&r, rate, first, stop)
+
+    def clip(self):
+        """Scale a gradient that is too long down to the largest norm."""
+        with nogil:
+            self.kernels.clip(&self.c)
+
+
+def penalise(weights, gradient, double penalty):
+    """Add the gradient of ``penalty / 2 * sum(weights ** 2)``; return its value."""
+    cdef rule_t r
+    format = weights.dtype.char.encode()
+    r.penalty, r.n_weights = penalty, weights.size
+    r.parameters = _pointer(weights, format)
+    r.gradient = _pointer(gradient, format, weights.size)
+    return _kernels[b"fd".index(format)].penalise(&r)
+
+
+cdef class CompiledPrediction:
+    """Logits of rows under given weights, block by block.
+
+    Parameters
+    ----------
+    weights, biases : sequence of ndarray
+        By layer, C-contiguous.
+    activation : str
+    slope : float
+    block : int
+        Largest number of rows of a block.
+    """
+
+    cdef _Network _net
+    cdef int _block
+
+    def __init__(self, weights, biases, activation, slope, int block):
+        self._net = _Network(weights, biases, activation, slope)
+        self._block = block
+        self._net.reserve(block, False)
+
+    def logits(self, X, out):
+        """Write the logits of all rows of X, dense or CSR, to ``out``."""
+        cdef _Network net = self._net
+        cdef _Rows rows = _Rows(_aligned(X), None, None, net.format)
+        cdef int64_t start = 0, n_rows = rows.c.n_rows
+        cdef int outcome = 0, n
+        cdef char *address = <char *>_pointer(out, net.format, n_rows)
+        cdef int itemsize = out.itemsize
+        with nogil:
+            while start < n_rows and outcome == 0:
+                n = <int>min(<int64_t>self._block, n_rows - start)
+                outcome = net.kernels.predict(&net.c, &rows.c, start, n, address + start * itemsize)
+                start += n
+        _check(outcome)
+
+
+def activate(str activation, double slope, z):
+    """Apply an activation in place; for tests."""
+    cdef _Network net = _Network(
+        [np.zeros((1, 1), z.dtype)], [np.zeros(1, z.dtype)], activation, slope)
+    net.kernels.activate(&net.c, _pointer(z, net.format), z.size)

@@ -1,0 +1,3 @@
+/* For any processor */
+#define VARIANT plain
+#include "variant.h"

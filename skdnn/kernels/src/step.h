@@ -1,0 +1,93 @@
+/* Compiled steps: what the parts share. The NumPy reference of all this is skdnn/network and
+   skdnn/solvers; names are those of the reference. */
+#ifndef SKDNN_STEP_H
+#define SKDNN_STEP_H
+
+#include <stdint.h>
+
+enum activation { IDENTITY, LOGISTIC, TANH, RELU, LEAKY_RELU, ELU, SILU, GELU };
+enum rule { GRADIENT_DESCENT, MOMENTUM, NESTEROV, ADAM };
+enum outcome { BAD_INDEX = -1 };
+
+/* C = op(A) op(B) of column-major matrices, as BLAS's gemm with alpha = 1 and beta = 0 */
+typedef void gemm_function(char op_a, char op_b, int m, int n, int k, const void *a, int lda,
+                           const void *b, int ldb, void *c, int ldc);
+
+/* A network and the memory that one thread works in. Matrices are row-major. */
+typedef struct {
+    int n_layers;                 /* of weights; the last one gives the logit */
+    const int *sizes;             /* (n_layers + 1,) */
+    int activation;
+    double slope;                 /* of leaky_relu */
+    const double *dropout;        /* (n_layers - 1,) rates, or NULL */
+    const void **weights;         /* by layer (n_in, n_out) */
+    const void **biases;          /* by layer (n_out,) */
+    void **weight_gradients;
+    void **bias_gradients;
+    void **activations;           /* by hidden layer (capacity, n_units) */
+    void **caches;                /* likewise, of silu and gelu; or NULL */
+    unsigned char **kept;         /* likewise, of dropout: 1 for a unit that stays; or NULL */
+    void *X;                      /* (capacity, n_features), or NULL where rows come as slices */
+    void *delta;                  /* (capacity, widest hidden layer) */
+    void *dlogits;                /* (capacity,) */
+    void *sums;                   /* (2, widest layer) */
+    gemm_function *gemm;
+    void *generator;              /* numpy's bitgen_t, or NULL: masks were drawn before */
+} network_t;
+
+/* Rows to train on, dense or CSR */
+typedef struct {
+    int64_t n_rows;
+    int64_t n_features;
+    const void *X;                /* (n_rows, n_features), or the numbers of a CSR matrix */
+    const void *indices, *indptr; /* of a CSR matrix */
+    int index_size;               /* bytes of an index; 0: X is dense */
+    const signed char *signs;     /* (n_rows,) 1 - 2y */
+    const void *sample_weight;    /* (n_rows,), or NULL */
+} rows_t;
+
+/* A rule, its penalty and its clipping */
+typedef struct {
+    int kind;
+    double momentum, beta_1, beta_2, root_epsilon, weight_decay;
+    double max_grad_norm;         /* infinite for none */
+    double penalty;               /* alpha over the weight sum */
+    int64_t n_steps;              /* taken so far; in a step, with it */
+    int64_t n_weights, n_parameters;
+    void *parameters, *gradient;
+    void *moments[2];             /* velocity, or the sums of Adam */
+} rule_t;
+
+/* Batches of an epoch: rows by index, or consecutive ones */
+typedef struct {
+    const int64_t *order;         /* (n_rows,), or NULL */
+    int64_t start;                /* first row of the epoch, where there is no order */
+    int64_t n_rows, size;
+} batches_t;
+
+/* What is compiled for each dtype and kind of processor */
+typedef struct {
+    /* loss of one batch and its gradient; returns 0 or an outcome */
+    int (*evaluate)(network_t *net, const rows_t *rows, const int64_t *index, int64_t start,
+                    int n_rows, double divisor, double *value);
+    /* steps from batch `first` on, for about so many seconds; returns the next batch, or an
+       outcome. Adds rows times value of every batch to `total`. */
+    int64_t (*run)(network_t *net, const rows_t *rows, const batches_t *batches, rule_t *rule,
+                   const double *rates, int64_t first, double seconds, double *total);
+    /* step number `n_steps` of the parameters [first, last) */
+    void (*step)(const rule_t *rule, double rate, int64_t first, int64_t last);
+    /* adds the gradient of the penalty; returns the penalty */
+    double (*penalise)(const rule_t *rule);
+    void (*clip)(const rule_t *rule);
+    /* logits of rows [start, start + n_rows); activations alternate between two arrays */
+    int (*predict)(network_t *net, const rows_t *rows, int64_t start, int n_rows, void *logits);
+    void (*draw_dropout)(network_t *net, int n_rows);
+    void (*activate)(network_t *net, void *z, int64_t n); /* in place, without cache: for tests */
+} kernels_t;
+
+extern const kernels_t skdnn_plain[2], skdnn_avx2[2], skdnn_avx512[2]; /* float, double */
+
+/* The best table that this processor can run, and its name */
+const kernels_t *skdnn_choose(const char **name);
+
+#endif
