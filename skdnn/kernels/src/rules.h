@@ -121,7 +121,8 @@ static int64_t F(run)(network_t *net, const rows_t *rows, const batches_t *batch
         F(clip)(rule);
         rule->n_steps++;
         F(step)(rule, rates[batch], 0, rule->n_parameters);
-        *total += (double)m * value;
+        volatile double part = (double)m * value; /* rounded, as where Python adds up */
+        *total += part;
         batch++;
         if (now() - begin > seconds) break;
     }
