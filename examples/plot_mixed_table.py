@@ -1,13 +1,11 @@
 """
-==========================
+===========================
 A table as it is, no tuning
-==========================
+===========================
 
 Numbers, categories, text labels and gaps in one table: ``DeepEnsembleClassifier`` and
 scikit-learn's boosted trees both take it as it is. What do they make of it, with their defaults?
 """
-
-import os
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,7 +17,6 @@ from sklearn.model_selection import train_test_split
 
 from skdnn import DeepEnsembleClassifier
 
-FAST = os.environ.get("SKDNN_FAST") == "1"
 plt.style.use("seaborn-v0_8-colorblind")
 
 # %%
@@ -30,7 +27,7 @@ plt.style.use("seaborn-v0_8-colorblind")
 # are worse than others. Incomes are missing where people would not tell.
 
 rng = np.random.default_rng(0)
-n_loans = 1000 if FAST else 4000
+n_loans = 4000
 income = rng.lognormal(10.3, 0.5, n_loans)
 debt = income * rng.beta(2, 5, n_loans) + rng.exponential(2000, n_loans)
 months_employed = rng.exponential(60, n_loans).round()
@@ -62,9 +59,7 @@ X_train, X_test, y_train, y_test = train_test_split(table, unpaid, stratify=unpa
 # ---------------------
 
 models = {
-    "DeepEnsembleClassifier": DeepEnsembleClassifier(
-        n_estimators=8 if FAST else 16, random_state=0
-    ),
+    "DeepEnsembleClassifier": DeepEnsembleClassifier(n_estimators=16, random_state=0),
     "HistGradientBoostingClassifier": HistGradientBoostingClassifier(random_state=0),
 }
 for name, model in models.items():

@@ -8,15 +8,12 @@ were no rows like this. The mean of an ensemble does not tell which. The spread 
 does.
 """
 
-import os
-
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import make_moons
 
 from skdnn import DeepEnsembleClassifier
 
-FAST = os.environ.get("SKDNN_FAST") == "1"
 plt.style.use("seaborn-v0_8-colorblind")
 
 # %%
@@ -24,10 +21,10 @@ plt.style.use("seaborn-v0_8-colorblind")
 # ------------------------------------
 # Where the moons overlap, both classes occur. Right of 1.2 no row was ever seen.
 
-X, y = make_moons(400 if FAST else 1500, noise=0.25, random_state=0)
+X, y = make_moons(1500, noise=0.25, random_state=0)
 seen = X[:, 0] < 1.2
 X_train, y_train = X[seen], y[seen]
-model = DeepEnsembleClassifier(n_estimators=8 if FAST else 16, random_state=0)
+model = DeepEnsembleClassifier(n_estimators=16, random_state=0)
 model.fit(X_train, y_train)
 
 # %%

@@ -111,6 +111,12 @@ EXPECTED = {
         ),
         "He's variance is constant within",
     ),
+    "plot_mixed_table": Expected(
+        {"n_loans = 4000": "n_loans = 1000", "n_estimators=16": "n_estimators=8"}
+    ),
+    "plot_uncertainty": Expected(
+        {"make_moons(1500": "make_moons(400", "n_estimators=16": "n_estimators=8"}
+    ),
     "plot_relu_sums": Expected(
         {"max_iter=500": "max_iter=100"},
         (

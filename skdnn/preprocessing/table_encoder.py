@@ -47,8 +47,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
       everywhere. Of a column with more than ``max_levels`` levels, those of fewer than
       ``min_frequency`` rows and all but the ``max_levels`` most frequent share one output,
       'infrequent', together with levels never seen; and the log-odds of the positive class among
-      the rows of a level, of scikit-learn's cross-fitted :class:`~sklearn.preprocessing.
-      TargetEncoder`, stand beside.
+      the rows of a level, of scikit-learn's cross-fitted
+      :class:`~sklearn.preprocessing.TargetEncoder`, stand beside.
     - **Gaps** (NaN, None, NaT, pandas.NA, null): the median among numbers, 0 in every level among
       categories.
     - Columns that are constant, or empty, or that would be encoded as an earlier one, are dropped.
