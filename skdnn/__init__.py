@@ -6,6 +6,7 @@ from skdnn.classifier import DeepBinaryClassifier
 from skdnn.ensemble import DeepEnsembleClassifier
 from skdnn.persistence import ModelFileError, load_model, save_model
 from skdnn.solvers import DivergenceError
+from skdnn.versions import show_versions
 
 __all__ = [
     "Checkpoint",
@@ -17,4 +18,5 @@ __all__ = [
     "load_checkpoint",
     "load_model",
     "save_model",
+    "show_versions",
 ]
