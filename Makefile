@@ -30,7 +30,7 @@ test: .venv/test
 	SKDNN_KERNELS=numpy $(PYTEST) .venv/bin/python -m pytest --numprocesses 2 $(NUMERIC)
 
 # Under a minute: the network, its training and its interface; no clusters, files and processes
-FAST = activations classifier dropout early_stopping initializers mlp_expectations reference rowspace schedules solvers validation weights
+FAST = activations classifier dropout initializers reference solvers validation
 test-fast: .venv/test
 	$(PYTEST) .venv/bin/python -m pytest --numprocesses 2 $(wildcard $(FAST:%=tests/test_%.py)) $(ARGS)
 
