@@ -3,6 +3,7 @@
 import functools
 import io
 import pickle
+import tracemalloc
 
 import joblib
 import numpy as np
@@ -353,6 +354,28 @@ def test_prediction_of_a_row_does_not_depend_on_its_neighbours(ensemble, numbers
     X, _ = numbers
     alone = [ensemble.decision_function(X[k : k + 1])[0] for k in range(20)]
     np.testing.assert_allclose(ensemble.decision_function(X)[:20], alone, rtol=1e-6)
+
+
+def test_large_table_takes_little_more_than_itself():
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((100_000, 20)).astype(np.float32)
+    y = X[:, 0] > 0
+    network = DeepBinaryClassifier((8,), batch_size=256, max_iter=1, tol=None)
+    model = DeepEnsembleClassifier(network, n_estimators=8, random_state=0)
+    tracemalloc.start()
+    model.fit(X, y).predict_proba(X[:1000])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * X.nbytes
+
+
+def test_rows_encoded_when_needed_train_as_well(monkeypatch, numbers):
+    X, y = numbers
+    monkeypatch.setattr("skdnn.ensemble.encoded._LARGE", 0)
+    monkeypatch.setattr("skdnn.ensemble.encoded._LEAST_ROWS", 1)
+    monkeypatch.setattr("skdnn.ensemble.encoded._SHARE", 0)
+    model = small().fit(X, y)
+    assert roc_auc_score(y, model.oof_decision_function_) > 0.95
 
 
 # ---------------------------------------------------------------------- scikit-learn's tools

@@ -256,7 +256,7 @@ class DeepEnsembleClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimato
         cv = self._n_folds if self.cv is None else self.cv
         folds = make_folds(cv, n_rounds, given, self._root)
         rows = given.select(given.weighted)
-        n_train = min(train.size for train, _ in folds)
+        n_train = min(fold.n_train for fold in folds)
         tables, templates = self._make_kinds(kinds, rows, n_train, continuing)
         members = range(n_before, self.n_estimators)
         tasks = [context.subcontext(task_name="network", task_id=k) for k in members]
@@ -267,7 +267,7 @@ class DeepEnsembleClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimato
                 )
                 for k, task in zip(members, tasks, strict=True)
             )
-        held_out = [given.weighted[folds[k // n_kinds][1]] for k in members]
+        held_out = [given.weighted[folds[k // n_kinds].held_out] for k in members]
         self._publish(fitted, held_out, given)
         context.call_on_fit_task_end(estimator=self, reconstruction_attributes={}, **data)
 
@@ -342,13 +342,17 @@ class DeepEnsembleClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimato
     ) -> tuple[DeepBinaryClassifier, Any, Array]:
         """Return network k, its encoder, and what it says of the rows set aside."""
         started = time.perf_counter()
-        encoder, *X = table.select(fold)
-        y = [rows.y[part] for part in fold]
-        weight = [None if rows.weight is None else rows.weight[part] for part in fold]
+        batch_size = template.batch_size
+        encoder, *X = table.select(fold, 200 if batch_size == "auto" else batch_size)
+        y = [rows.y[part] for part in (fold.train, fold.held_out)]
+        weight = [
+            None if rows.weight is None else rows.weight[part]
+            for part in (fold.train, fold.held_out)
+        ]
         member = clone(template).set_params(random_state=draw_seed(self._root, 2, k))
         scoring = member.scoring
         judge = Judge(
-            rows.positive[fold[1]],
+            rows.positive[fold.held_out],
             None if scoring == "loss" else check_scoring(member, scoring),
             np.random.RandomState(draw_seed(self._root, 3, k)),
         )

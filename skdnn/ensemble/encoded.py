@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import check_array, gen_batches
 
+from skdnn.datasets.prepared import PreparedRows
 from skdnn.ensemble.folds import Fold, take
 from skdnn.preprocessing import TableEncoder
 
@@ -23,6 +24,12 @@ Array = np.ndarray
 
 # Entries of a block of encoded rows
 _BLOCK_SIZE = 2**20
+
+# Bytes of encoded rows from which on they are encoded when they are needed: so many rows and some
+# batches, or rows of this share of what the table itself takes
+_LARGE = 2**25
+_LEAST_ROWS = 2048
+_SHARE = 0.3
 
 # Rows that the kernels of matrix products take together, at most
 _TILE = 16
@@ -80,9 +87,9 @@ class EncodedTable:
         elif not fitted:
             encoder.fit(X, y)
 
-    def select(self, fold: Fold) -> tuple[Any, Any, Any]:
+    def select(self, fold: Fold, batch_size: int) -> tuple[Any, Any, Any]:
         """Return the encoder of a fold, the encoded rows to train on, and those set aside."""
-        train, held_out = fold
+        train, held_out = fold.train, fold.held_out
         encoder, y = self.encoder, self._y[train]
         if not self._is_ours:
             if self._rows is not None:
@@ -93,15 +100,27 @@ class EncodedTable:
             return encoder, _as_rows(encoded), _as_rows(encoder.transform(self._of(held_out)))
         if encoder.encodes_target_:
             encoder = clone(encoder)
-            rows = encoder._learn(self._of(train), y), encoder._prepare(self._of(held_out))
-        else:
-            rows = self._rows[train], self._rows[held_out]
-            if encoder.uses_target_:
-                encoder = encoder._with_bins_of(encoder, rows[0], y)
-        return encoder, *map(encoder._encode, rows)
+            encoded = encoder._encode(encoder._learn(self._of(train), y))
+            return encoder, encoded, encoder._encode(encoder._prepare(self._of(held_out)))
+        if encoder.uses_target_:
+            encoder = encoder._with_bins_of(encoder, self._rows[train], y)
+        wide = _as_needed(encoder, self._rows, batch_size)
+        if wide is not None:
+            return encoder, wide[train], wide[held_out]
+        return encoder, encoder._encode(self._rows, train), encoder._encode(self._rows, held_out)
 
     def _of(self, rows: Array) -> Any:
         return take(self._X, rows)
+
+
+def _as_needed(encoder: TableEncoder, rows: Any, batch_size: int) -> PreparedRows | None:
+    """Return rows to be encoded when they are read, if their encoding is large."""
+    row_bytes = encoder.n_outputs_ * np.dtype(np.float32).itemsize
+    n_bytes = rows.shape[0] * row_bytes
+    if not isinstance(rows, np.ndarray) or n_bytes <= max(_LARGE, rows.nbytes):
+        return None
+    limit = max(int(_SHARE * rows.nbytes), (_LEAST_ROWS + 4 * batch_size) * row_bytes)
+    return PreparedRows(rows, encoder._encode, limit)
 
 
 def encoded_blocks(encoders: Sequence[Any], X: Any) -> Iterator[tuple[slice, Any, Any]]:

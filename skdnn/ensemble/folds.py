@@ -12,7 +12,34 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check
 __all__ = ["Fold", "Rows", "draw_seed", "make_folds", "take"]
 
 Array = np.ndarray
-Fold = tuple[Array, Array]  # rows to train on, rows set aside
+
+
+class Fold:
+    """Rows to train on, and rows set aside; the former are kept only if they are not the rest.
+
+    Parameters
+    ----------
+    train, held_out : ndarray of int
+    n_rows : int
+        Of both, and of those that are neither.
+    """
+
+    def __init__(self, train: Array, held_out: Array, n_rows: int) -> None:
+        self.held_out, self._n_rows = held_out.astype(np.int32), n_rows
+        self.n_train = train.size
+        self._train: Array | None = None
+        if not np.array_equal(train, self._rest()):
+            self._train = train
+
+    def _rest(self) -> Array:
+        is_rest = np.ones(self._n_rows, bool)
+        is_rest[self.held_out] = False
+        return np.flatnonzero(is_rest)
+
+    @property
+    def train(self) -> Array:
+        """Rows to train on."""
+        return self._rest() if self._train is None else self._train
 
 
 def draw_seed(root: int, *path: int) -> int:
@@ -65,7 +92,7 @@ def make_folds(cv: Any, n_members: int, rows: Rows, root: int) -> list[Fold]:
 
     Returns
     -------
-    folds : list of (ndarray, ndarray)
+    folds : list of Fold
         Indices among the rows of positive weight.
 
     Raises
@@ -88,11 +115,11 @@ def make_folds(cv: Any, n_members: int, rows: Rows, root: int) -> list[Fold]:
                 f"cv gives network {k} rows of one class to train on: {weighted.y[train[0]]!r}. "
                 "Use a stratified splitter."
             )
-        folds.append((train, held_out))
+        folds.append(Fold(train, held_out, len(weighted.y)))
     return folds
 
 
-def _repeat(splitter: Any, rows: Rows) -> Iterator[Fold]:
+def _repeat(splitter: Any, rows: Rows) -> Iterator[tuple[Array, Array]]:
     """Go through a user's splits, again and again."""
     place = np.full(len(rows.y), -1)
     place[rows.weighted] = np.arange(rows.weighted.size)
@@ -106,7 +133,7 @@ def _repeat(splitter: Any, rows: Rows) -> Iterator[Fold]:
             raise ValueError(f"cv={splitter!r} gives no splits.")
 
 
-def _stratified(n_folds: int, rows: Rows, root: int) -> Iterator[Fold]:
+def _stratified(n_folds: int, rows: Rows, root: int) -> Iterator[tuple[Array, Array]]:
     """Shuffle and split, again and again."""
     n_rows = np.bincount(rows.positive, minlength=2)
     rarer = int(n_rows.argmin())

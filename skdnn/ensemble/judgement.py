@@ -40,8 +40,8 @@ class Judgement:
 
     def __init__(self, n_kinds: int, n_rows: int) -> None:
         self.n_kinds, self.n_rows = n_kinds, n_rows
-        self._sums = np.zeros((n_kinds, 2, n_rows))
-        self._counts = np.zeros((n_kinds, n_rows), np.intp)
+        self._sums = np.zeros((n_kinds, 2, n_rows), np.float32)
+        self._counts = np.zeros((n_kinds, n_rows), np.int16)
 
     def with_more(self, kinds: list[int], rows: list[Array], logits: list[Array]) -> Judgement:
         """Return a copy with what networks say of rows that were set aside.
@@ -68,7 +68,7 @@ class Judgement:
         weights = np.where(judged, kind_weights[:, np.newaxis], 0) / np.maximum(self._counts, 1)
         result = np.full(self.n_rows, np.nan)
         known = judged.any(axis=0)
-        result[known] = log_odds((self._sums * weights[:, np.newaxis]).sum(axis=0)[:, known])
+        result[known] = log_odds(np.einsum("ksn,kn->sn", self._sums, weights)[:, known])
         return result
 
     def log_loss(self, kind_weights: Array, positive: Array, sample_weight: Array | None) -> float:
@@ -108,8 +108,8 @@ class Judgement:
             common &= sample_weight > 0
         if m == 1 or not common.any():
             return equal
-        of_label = self._sums[:, positive[common].astype(np.intp), np.flatnonzero(common)]
-        of_label /= self._counts[:, common]
+        sums = self._sums[:, positive[common].astype(np.intp), np.flatnonzero(common)]
+        of_label = sums.astype(np.float64) / self._counts[:, common]
         weight = np.ones(of_label.shape[1])
         if sample_weight is not None:
             weight = sample_weight[common] / sample_weight[common].mean()
@@ -166,7 +166,7 @@ class Judge:
         self._signs = signs_of(positive, np.dtype(np.float64))
         self._scorer = scorer
         self._lowest = np.full(_N_PARTS, np.inf)
-        self.logits = np.zeros(positive.size)
+        self.logits = np.zeros(positive.size, np.float32)
 
     def __call__(self, model: Any, X: Any, y: Array, sample_weight: Array | None = None) -> float:
         """Return the score of the rows set aside."""
@@ -178,7 +178,7 @@ class Judge:
         of_others = of_parts.sum() - of_parts
         is_better = of_others < self._lowest
         self._lowest[is_better] = of_others[is_better]
-        np.copyto(self.logits, logits, where=is_better[self._part])
+        np.copyto(self.logits, logits, casting="same_kind", where=is_better[self._part])
         if self._scorer is not None:
             weight = {} if sample_weight is None else {"sample_weight": sample_weight}
             return float(self._scorer(model, X, y, **weight))

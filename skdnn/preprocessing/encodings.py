@@ -235,7 +235,7 @@ def learn_bins(prepared: Array, n_bins: int, positive: Array | None) -> Array:
     numbers = prepared[present]
     ordered = np.sort(numbers)
     if n_bins < 2 or ordered[0] == ordered[-1]:
-        return ordered[:0]
+        return np.empty(0, np.float32)  # no view, which would keep the whole column
     if positive is not None:
         tree = DecisionTreeClassifier(
             max_leaf_nodes=n_bins, min_samples_leaf=_ROWS_OF_A_LEAF, random_state=0

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.utils import gen_batches
 
 __all__ = ["CLIP", "Layout", "Output"]
 
@@ -19,7 +20,7 @@ Array = np.ndarray
 CLIP = 3.0
 
 # Entries of a block of encoded rows
-_BLOCK_SIZE = 2**18
+_BLOCK_SIZE = 2**16
 
 # In this order outputs stand
 _KINDS = ("number", "bin", "level", "gap")
@@ -65,28 +66,27 @@ class Layout:
         width = np.array([output.width for output in self.outputs], np.float32)
         self._width = width[self._edges[1] : self._edges[2]]
 
-    def encode(self, prepared: Array, out: Array | None = None) -> Array:
-        """Return the encoded rows.
+    def encode(self, prepared: Array, rows: Array | None = None) -> Array:
+        """Return encoded rows.
 
         Parameters
         ----------
-        prepared : ndarray of shape (n_rows, n_prepared)
+        prepared : ndarray of shape (n_prepared_rows, n_prepared)
             float32.
-        out : ndarray of shape (n_rows, n_outputs), default=None
-            float32; receives them.
+        rows : ndarray of int of shape (n_rows,), default=None
+            Which of them; all by default.
 
         Returns
         -------
         encoded : ndarray of shape (n_rows, n_outputs)
             float32.
         """
-        n_rows = len(prepared)
-        if out is None:
-            out = np.empty((n_rows, len(self.outputs)), np.float32)
+        n_rows = len(prepared) if rows is None else rows.size
+        encoded = np.empty((n_rows, len(self.outputs)), np.float32)
         step = max(1, _BLOCK_SIZE // max(1, len(self.outputs)))
-        for first in range(0, n_rows, step):
-            self._encode_block(prepared[first : first + step], out[first : first + step])
-        return out
+        for block in gen_batches(n_rows, step):
+            self._encode_block(prepared[block if rows is None else rows[block]], encoded[block])
+        return encoded
 
     def _encode_block(self, prepared: Array, out: Array) -> None:
         of_numbers, of_bins, of_levels, of_gaps = self._sources
@@ -97,9 +97,11 @@ class Layout:
         gaps[...] = np.isnan(prepared[:, of_gaps])
         levels[...] = prepared[:, of_levels] == self._codes
         filled = np.where(np.isnan(prepared), np.float32(0), prepared)  # the median is 0
-        np.subtract(filled[:, of_bins], self._lower, out=bins)
+        part = np.take(filled, of_bins, axis=1)  # contiguous: several times faster than in place
+        part -= self._lower
         with np.errstate(over="ignore"):
-            bins /= self._width
-        np.clip(bins, 0, 1, out=bins)
+            part /= self._width
+        np.clip(part, 0, 1, out=part)
+        bins[...] = part
         np.divide(filled, np.sqrt(1 + np.square(filled / CLIP)), out=filled)
         numbers[...] = filled[:, of_numbers]

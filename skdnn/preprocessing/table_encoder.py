@@ -375,11 +375,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             first = last
         return prepared
 
-    def _encode(self, prepared: Any) -> Any:
-        """Return encoded rows of prepared ones."""
+    def _encode(self, prepared: Any, rows: Array | None = None) -> Any:
+        """Return encoded rows of prepared ones: of all, or of those of some indices."""
         if self._scaler is not None:
-            return prepared.astype(np.float32)
-        return self._layout.encode(prepared)
+            return (prepared if rows is None else prepared[rows]).astype(np.float32)
+        return self._layout.encode(prepared, rows)
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> Array:
         """Return the names of the outputs.
