@@ -27,8 +27,10 @@ step = Extension(
     ],
     extra_compile_args=[*FLAGS, *os.environ.get("SKDNN_CFLAGS", "").split()],
     extra_link_args=os.environ.get("SKDNN_LDFLAGS", "").split(),
-    # the package runs without it, on NumPy
-    optional=True,
 )
+extensions = cythonize([step], quiet=True)
+for extension in extensions:
+    # The package runs without it, on NumPy. Said here, since cythonize forgets it.
+    extension.optional = True
 
-setup(ext_modules=cythonize([step], show_all_warnings=False, quiet=True))
+setup(ext_modules=extensions)
