@@ -132,8 +132,9 @@ def _describe_checkpoint(model: DeepBinaryClassifier) -> Iterator[str]:
     steps = "".join(f", {n} {name[2:]}" for name, n in progress.state.counters.items())
     yield f"solver: {progress.state.rule}{steps}"
     parameters = progress.vectors["parameters"]
-    origin = progress.first_layer
-    space = "of the features" if origin is None else f"of the row space, {len(origin)} features"
+    space = "of the features"
+    if progress.row_space is not None:
+        space = f"of the row space, {len(progress.row_space.first_layer)} features"
     yield f"coordinates: {space}; {parameters.size:,} parameters, {parameters.dtype}"
     yield "begins: " + (
         f"from a model of {len(model.loss_curve_)} epochs" if hasattr(model, "coefs_") else "anew"

@@ -120,7 +120,7 @@ class Checkpoint:
         run: FitRun | None = getattr(context, "skdnn_run", None)
         if run is None:
             return
-        run.note_data()
+        run.hash_data()
         path, held = self._path_of(context), run.progress
         # of a loaded estimator whose fit failed, the file may be further than what it holds
         wanted = run.before is None if held is None else held.source == str(path)
@@ -142,9 +142,7 @@ class Checkpoint:
         at_the_end = hasattr(context, "skdnn_run")
         root = context if at_the_end else context.parent
         run: FitRun = root.skdnn_run
-        get_progress = run.get_progress()
-        assert get_progress is not None
-        progress = get_progress()
+        progress = run.get_progress()
         n_epochs = len(progress.curves["loss"])
         # lbfgs may end before its first iteration does: there is nothing to go on from
         if not n_epochs or (not at_the_end and n_epochs % self.every):
@@ -157,7 +155,6 @@ class Checkpoint:
             and held.ended == progress.ended
         ):
             return  # the file says so already
-        progress.data = run.data
         before = None
         if run.before is not None:
             before = DeepBinaryClassifier(**parameters_to_save(estimator))

@@ -7,11 +7,9 @@ it. Nothing here computes a gradient.
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, Self
-from weakref import WeakMethod
 
 import h5py
 import numpy as np
@@ -19,7 +17,6 @@ from numpy.typing import ArrayLike
 from scipy.special import log_expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.callback import CallbackSupportMixin
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -34,9 +31,10 @@ from skdnn.network.prediction import predict_logits
 from skdnn.numerics.vectors import all_finite
 from skdnn.parameters import CONSTRAINTS, check_dropout, check_hidden_layer_sizes, fit_context
 from skdnn.solvers import DivergenceError
+from skdnn.training.messages import warn_of_outcome
 from skdnn.training.preparation import DATA, Preparation, check_data
-from skdnn.training.state import Rows, Weights
-from skdnn.training.tasks import CallbackTasks, FitRun
+from skdnn.training.state import Call, Weights
+from skdnn.training.tasks import FitRun
 from skdnn.training.training import Outcome, Training
 
 __all__ = ["DeepBinaryClassifier"]
@@ -281,9 +279,8 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
 
     # Parameters of a subclass that no file keeps
     _unsaved_parameters: tuple[str, ...] = ()
-    # What a subclass with its data elsewhere puts in their place
+    # What a subclass with its data elsewhere puts in its place
     _preparation_type: type[Preparation] = Preparation
-    _training_type: type[Training] = Training
 
     def __init__(
         self,
@@ -405,12 +402,9 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             When training leaves the finite numbers; the estimator is left unfitted or, with
             ``warm_start``, as it was.
         """
-        given = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
-        with self._unchanged_on_error(diverged_is_unfitted=not self.warm_start):
-            interrupted = self._train(X, y, sample_weight, validation=given)
-        if interrupted:
-            raise KeyboardInterrupt
-        return self
+        return self._train(
+            X, y, sample_weight, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val
+        )
 
     @available_if(_is_incremental)
     @fit_context
@@ -448,23 +442,34 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         DivergenceError
             When training leaves the finite numbers; the estimator stays as it was.
         """
-        with self._unchanged_on_error(diverged_is_unfitted=False):
-            interrupted = self._train(X, y, sample_weight, classes=classes, incremental=True)
-        if interrupted:
+        return self._train(X, y, sample_weight, classes=classes, incremental=True)
+
+    def _train(
+        self, X: Any, y: Any, sample_weight: Any, *, incremental: bool = False, **given: Any
+    ) -> Self:
+        """Check, begin, train, publish; or leave everything as it was."""
+        with self._unchanged_on_error(diverged_is_unfitted=not (incremental or self.warm_start)):
+            preparation = self._prepare(incremental)
+            call = preparation.check(X, y, sample_weight, **given)
+            metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+            with FitRun(
+                self,
+                call,
+                {"X": X, "y": y, "metadata": metadata},
+                hash_data=preparation.hash_data,
+                before=self._learned() if call.continuing else None,
+                attributes=lambda training: self._attributes_of(training.snapshot(), call),
+            ) as run:
+                preparation.complete(call)
+                run.training = training = Training(self, call, run.tasks)
+                self._publish(training.run(), call)
+                run.interrupted = training.interrupted
+        if run.interrupted:
             raise KeyboardInterrupt
         return self
 
-    def _train(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any,
-        *,
-        validation: dict[str, Any] | None = None,
-        classes: ArrayLike | None = None,
-        incremental: bool = False,
-    ) -> bool:
-        """Validate, train, and set the fitted attributes; return whether the user interrupted."""
+    def _prepare(self, incremental: bool) -> Preparation:
+        """Check what the parameters say together, and return what checks the data."""
         hidden = check_hidden_layer_sizes(self.hidden_layer_sizes)
         check_dropout(self.dropout, len(hidden), self.solver)
         if incremental and hasattr(self, "_progress"):
@@ -472,118 +477,36 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
                 "This estimator was loaded from a checkpoint of fit, which fit goes on with: "
                 "partial_fit would lose it. Call fit first, or clone the estimator."
             )
-        preparation = self._preparation_type(self, incremental=incremental)
-        rows = preparation.check_rows(X, y, sample_weight, classes)
-        given = preparation.check_validation(validation or {})
-        state = preparation.make_state()
-        layer_sizes = (rows.X.shape[1], *hidden, 1)
-        start = preparation.make_start(rows.X.dtype, layer_sizes, state)
-        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
-        data = {"X": X, "y": y, "metadata": metadata}
-        context, tasks, run = None, None, None
-        if not incremental:
-            context = self._init_callback_context(max_subtasks=self.max_iter)
-            run = self._make_run(preparation, rows, given)
-            context.skdnn_run = run
-            context.call_on_fit_task_begin(estimator=self, **data)
-            if getattr(self, "_skl_callbacks", None):
-                tasks = CallbackTasks(context, self, data)
-            if run.progress is not None:
-                preparation.check_progress(run.progress, run.note_data(), rows, start)
-                state = run.progress.state.branch()
-            run.hash_data = None
-        rows, held_out = preparation.hold_out(rows.astype(start.dtype), given, state)
-        n_samples = rows.X.shape[0]
-        training = self._training_type(
-            self,
-            rows,
-            layer_sizes,
-            start,
-            state,
-            batch_size=preparation.check_batch_size(n_samples),
-            held_out=held_out,
-            score=preparation.make_scorer(held_out),
-            incremental=incremental,
-            n_before=len(getattr(self, "loss_curve_", [])) if preparation.continuing else 0,
-            tasks=tasks,
-            progress=None if run is None else run.progress,
-        )
-        if run is not None:
-            run.get_progress = WeakMethod(training.get_progress)
-        if tasks is not None:
-            tasks.reconstruct_with(
-                lambda: self._attributes_of(training.snapshot(), n_samples, preparation.continuing)
-            )
-        outcome = training.run()
-        self._publish(outcome, n_samples, preparation.continuing)
-        if self.warm_start or incremental:
+        return self._preparation_type(self, tuple(hidden), incremental=incremental)
+
+    def _learned(self) -> dict[str, Any]:
+        """Return what fit has set, by attribute."""
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if (name.endswith("_") and not name.startswith("_")) or name == "_training_state"
+        }
+
+    def _attributes_of(self, outcome: Outcome, call: Call) -> dict[str, Any]:
+        """Return what makes a copy of this estimator one that was fitted as far as that."""
+        model = copy.copy(self)
+        model._set_fitted(outcome, call)
+        return model._learned()
+
+    def _publish(self, outcome: Outcome, call: Call) -> None:
+        """Set the fitted attributes and the training state; warn of what went wrong."""
+        self._set_fitted(outcome, call)
+        if self.warm_start or call.incremental:
             self._training_state = outcome.state
         else:
             self.__dict__.pop("_training_state", None)
-        interrupted = outcome.monitor.interrupted
-        if context is not None:
-            self._warn(outcome)
-            try:
-                context.call_on_fit_task_end(estimator=self, reconstruction_attributes={}, **data)
-            except KeyboardInterrupt:
-                interrupted = True  # training is over: keep it
-            self.__dict__.pop("_progress", None)
-            del context.skdnn_run
-        return interrupted
+        if not call.incremental:
+            warn_of_outcome(self, outcome)
 
-    def _make_run(self, preparation: Preparation, rows: Rows, held_out: Rows | None) -> FitRun:
-        """Return what a checkpoint is to know of this call; `load_checkpoint` sets a progress."""
-        learned = {name: value for name, value in vars(self).items() if _is_learned(name)}
-        return FitRun(
-            lambda: preparation.hash_data(rows, held_out),
-            learned if preparation.continuing else None,
-            getattr(self, "_progress", None),
-        )
-
-    def _warn(self, outcome: Outcome) -> None:
-        """Tell the user of training that ended too early, or in a dead network."""
-        stopped = outcome.converged or outcome.monitor.interrupted
-        if not (stopped or self.tol is None or self.solver == "lbfgs"):
-            losses = outcome.monitor.loss_curve
-            advice = "raise max_iter or learning_rate_init"
-            if losses[-1] >= losses[0] and len(losses) > 1:
-                advice = "lower learning_rate_init"
-            warnings.warn(
-                f"Training ran for max_iter={self.max_iter} epochs without meeting its stopping "
-                f"rule (loss {losses[0]:.3g} in the first epoch, {losses[-1]:.3g} in the last): "
-                f"{advice}, or set tol=None to run exactly max_iter epochs.",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
-        scores = outcome.monitor.validation_scores
-        if scores and np.isnan(scores).all():
-            warnings.warn(
-                "Every validation score is NaN, so that no epoch is the best: the parameters are "
-                "those of the last one. Check scoring, and scale X_val as X.",
-                UserWarning,
-                stacklevel=5,
-            )
-        for layer in outcome.dead_layers[:1]:  # behind one that is dead, others follow
-            n_units = self.intercepts_[layer - 1].size
-            warnings.warn(
-                f"Hidden layer {layer} of {self.n_layers_ - 2} is dead: {n_units} of its {n_units} "
-                "units (100 %) are 0 on every training row, so that the prediction is the same "
-                "for all rows and training cannot go on. Lower learning_rate_init, scale the "
-                "features (StandardScaler), or use activation='leaky_relu'.",
-                UserWarning,
-                stacklevel=5,
-            )
-
-    def _attributes_of(self, outcome: Outcome, n_samples: int, continuing: bool) -> dict[str, Any]:
-        """Return what makes a copy of this estimator one that was fitted as far as that."""
-        model = copy.copy(self)
-        model._publish(outcome, n_samples, continuing)
-        return {name: value for name, value in vars(model).items() if _is_learned(name)}
-
-    def _publish(self, outcome: Outcome, n_samples: int, continuing: bool) -> None:
+    def _set_fitted(self, outcome: Outcome, call: Call) -> None:
         """Set the fitted attributes; curves and counts go on if training did."""
         monitor = outcome.monitor
-        before = dict(vars(self)) if continuing else {}
+        before = dict(vars(self)) if call.continuing else {}
 
         def go_on(name: str, curve: list[float]) -> list[float]:
             return (before.get(name) or []) + curve
@@ -591,7 +514,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         if outcome.weights is not None:
             self._set_weights(outcome.weights)
         self.n_iter_ = len(monitor.loss_curve)
-        self.t_ = before.get("t_", 0) + n_samples * self.n_iter_
+        self.t_ = before.get("t_", 0) + call.rows.shape[0] * self.n_iter_
         self.loss_curve_ = go_on("loss_curve_", monitor.loss_curve)
         self.learning_rate_curve_ = go_on("learning_rate_curve_", monitor.learning_rate_curve)
         self.loss_ = monitor.loss
@@ -621,11 +544,11 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     @contextmanager
     def _unchanged_on_error(self, *, diverged_is_unfitted: bool) -> Iterator[None]:
         """Take back what a failed call set; after divergence perhaps the fitted model too."""
-        before = {name: value for name, value in vars(self).items() if _is_learned(name)}
+        before = self._learned()
         try:
             yield
         except BaseException as error:
-            for name in [name for name in vars(self) if _is_learned(name)]:
+            for name in self._learned():
                 delattr(self, name)
             if not (diverged_is_unfitted and isinstance(error, DivergenceError)):
                 self.__dict__.update(before)
@@ -824,7 +747,3 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         tags.classifier_tags.multi_class = False
         tags.input_tags.sparse = True
         return tags
-
-
-def _is_learned(name: str) -> bool:
-    return (name.endswith("_") and not name.startswith("_")) or name == "_training_state"

@@ -11,7 +11,8 @@ from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skdnn import Checkpoint, DeepBinaryClassifier
+import skdnn.classifier
+from skdnn import Checkpoint
 from skdnn.training.training import Training
 from tests.callbacks import Callback
 from tests.checkpoints import (
@@ -105,7 +106,7 @@ def test_search_keeps_no_network_of_a_fit_that_is_over(tmp_path, monkeypatch):
             survivors.trainings.add(self)
             super().__init__(*arguments, **keywords)
 
-    monkeypatch.setattr(DeepBinaryClassifier, "_training_type", Tracked)
+    monkeypatch.setattr(skdnn.classifier, "Training", Tracked)
     model, _ = counting(tmp_path / "files", survivors)
     searched(model, {"alpha": [0.0, 1.0]})
     assert survivors.counts == [0] * 5

@@ -128,7 +128,7 @@ def test_every_option_ends_with_the_same_bits(option, tmp_path):
 
 def test_wide_data_are_trained_in_their_row_space(tmp_path):
     OPTIONS["wide, gd"](Checkpoint(tmp_path / "run.ckpt"))
-    assert load_checkpoint(tmp_path / "run.ckpt")._progress.first_layer.shape == (300, 4)
+    assert load_checkpoint(tmp_path / "run.ckpt")._progress.row_space.first_layer.shape == (300, 4)
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ def test_second_fit_in_wide_data_goes_on(tmp_path):
     with pytest.raises(KilledError):
         model.fit(*WIDE)
     progress = load_checkpoint(tmp_path / "run.ckpt")._progress
-    assert [velocity.shape for velocity in progress.velocities] == [(300, 4)]
+    assert [velocity.shape for velocity in progress.row_space.velocities] == [(300, 4)]
     resumed_model = load_checkpoint(tmp_path / "run.ckpt").fit(*WIDE)
     assert learned(resumed_model) == learned(fit().fit(*WIDE))
 
@@ -391,7 +391,7 @@ class Blowup(Callback):
 
     def on_fit_task_end(self, estimator, context):
         if context.task_name == "epoch" and context.task_id == 2:
-            context.parent.skdnn_run.get_progress()().vectors["parameters"] *= 1e200
+            context.parent.skdnn_run.get_progress().vectors["parameters"] *= 1e200
 
 
 def test_divergence_keeps_the_last_finite_epoch(tmp_path):
@@ -462,7 +462,7 @@ def test_first_format_keeps_what_else_was_saved():
     assert (model.hidden_layer_sizes, model.learning_rate) == ((3, 2), "one_cycle")
     assert model._progress.state.counters == {"n_steps": 4, "n_plateaus": 0}
     assert model._progress.best_iter == 2
-    assert model._progress.first_layer.shape == (3, 3)
+    assert model._progress.row_space.first_layer.shape == (3, 3)
 
 
 # ---------------------------------------------------------------------- the command line
@@ -518,6 +518,7 @@ def test_coordinates_that_come_out_otherwise_are_refused(tmp_path):
     with pytest.raises(KilledError):
         OPTIONS["wide, gd"](Checkpoint(tmp_path / "run.ckpt"), Killer(3))
     model = load_checkpoint(tmp_path / "run.ckpt")
-    model._progress.coordinates = model._progress.coordinates[::-1].copy()
+    coordinates = model._progress.row_space.coordinates
+    coordinates[...] = coordinates[::-1].copy()
     with pytest.raises(ValueError, match="made in coordinates of X's row space that come out"):
         model.fit(*WIDE)

@@ -21,8 +21,8 @@ from sklearn.base import clone
 from sklearn.metrics import log_loss
 from sklearn.utils.class_weight import compute_sample_weight
 
+import skdnn.dask.objective
 import skdnn.dask.preparation
-import skdnn.dask.training
 from skdnn import DeepBinaryClassifier
 from skdnn.dask import DaskDeepBinaryClassifier
 from skdnn.solvers import DivergenceError
@@ -145,7 +145,7 @@ def n_actors(monkeypatch):
 def test_result_is_the_same_for_1_2_and_4_workers(
     client, data, n_actors, monkeypatch, parameters, same_order_rows
 ):
-    monkeypatch.setattr(skdnn.dask.training, "SAME_ORDER_ROWS", same_order_rows)
+    monkeypatch.setattr(skdnn.dask.objective, "SAME_ORDER_ROWS", same_order_rows)
     _, remote = make_pair(**parameters)
     workers = sorted(client.nthreads())
     models = [clone(remote).fit(*on_workers(client, workers[:n], *split(*data))) for n in (1, 2, 4)]
@@ -155,7 +155,7 @@ def test_result_is_the_same_for_1_2_and_4_workers(
 
 
 def test_rows_of_a_partition_order_are_learnt_as_well(client, data, monkeypatch):
-    monkeypatch.setattr(skdnn.dask.training, "SAME_ORDER_ROWS", 100)
+    monkeypatch.setattr(skdnn.dask.objective, "SAME_ORDER_ROWS", 100)
     local, remote = make_pair(max_iter=12)
     X, y = data
     remote.fit(*split(X, y))
@@ -180,7 +180,7 @@ def test_weights_of_rows_and_classes_equal_the_local_fit(client, data):
 
 @pytest.mark.parametrize("same_order_rows", [2**20, 100])
 def test_small_batches_with_weights_move_as_all_rows_do(client, data, monkeypatch, same_order_rows):
-    monkeypatch.setattr(skdnn.dask.training, "SAME_ORDER_ROWS", same_order_rows)
+    monkeypatch.setattr(skdnn.dask.objective, "SAME_ORDER_ROWS", same_order_rows)
     collections = split(data[0], np.arange(N_ROWS) % 50 == 3)
     common = {"class_weight": "balanced", "max_iter": 1, "alpha": 0, "momentum": 0}
 

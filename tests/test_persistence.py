@@ -193,7 +193,7 @@ def test_another_process_goes_on_to_the_same_bits(saved, tmp_path):
 def test_training_state_has_no_field_that_is_not_stored():
     assert [field.name for field in fields(TrainingState)] == [
         "random_state", "rule", "counters", "moments", "plateau", "latest", "watched", "held_out",
-        "scoring",
+        "scoring", "n_seen", "mean_weight",
     ]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from threadpoolctl import threadpool_info, threadpool_limits
 
-import skdnn.training.training
+import skdnn.training.rows
 from skdnn import DeepBinaryClassifier
 from skdnn.numerics.threads import Crew, blas_threads, single_blas_thread
 
@@ -27,8 +27,8 @@ def two_blas_threads():
 @pytest.fixture
 def small_shares(monkeypatch):
     """Give threads shares of batches that would be too small to be worth it."""
-    monkeypatch.setattr(skdnn.training.training, "_SHARE_PRODUCTS", 1)
-    monkeypatch.setattr(skdnn.training.training, "_SHARE_ROWS", 8)
+    monkeypatch.setattr(skdnn.training.rows, "_SHARE_PRODUCTS", 1)
+    monkeypatch.setattr(skdnn.training.rows, "_SHARE_ROWS", 8)
 
 
 @pytest.mark.usefixtures("two_blas_threads")
@@ -151,7 +151,7 @@ def test_shared_batches_give_the_parameters_of_whole_ones(params, weighted, monk
     y, weight = X[:, 0] > 0, rng.uniform(0.5, 2, 120) if weighted else None
     model = DeepBinaryClassifier((9, 5), "tanh", max_iter=5, tol=None, random_state=0, **params)
     shared = clone(model).fit(X, y, weight)
-    monkeypatch.setattr(skdnn.training.training, "_SHARE_PRODUCTS", 10**18)
+    monkeypatch.setattr(skdnn.training.rows, "_SHARE_PRODUCTS", 10**18)
     whole = clone(model).fit(X, y, weight)
     assert_allclose(shared.loss_curve_, whole.loss_curve_, rtol=1e-11)
     assert_allclose(shared.coefs_[0], whole.coefs_[0], rtol=1e-8, atol=1e-11)
@@ -173,7 +173,7 @@ def test_wide_layers_share_the_steps_of_adam(monkeypatch):
     X = np.random.RandomState(0).standard_normal((600, 200)).astype(np.float32)
     model = DeepBinaryClassifier((700, 300), max_iter=2, tol=None, random_state=0, batch_size=300)
     shared = clone(model).fit(X, X[:, 0] > 0)
-    monkeypatch.setattr(skdnn.training.training, "_SHARE_PRODUCTS", 10**18)
+    monkeypatch.setattr(skdnn.training.rows, "_SHARE_PRODUCTS", 10**18)
     whole = clone(model).fit(X, X[:, 0] > 0)
     assert_allclose(shared.coefs_[0], whole.coefs_[0], rtol=0, atol=1e-4)
 

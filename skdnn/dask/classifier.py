@@ -23,7 +23,6 @@ from skdnn.dask.lazy import correct_of_block, predict_blocks
 from skdnn.dask.partitions import check_collection, delayed_rows, sample_of
 from skdnn.dask.preparation import DaskPreparation
 from skdnn.dask.remote import RemoteData
-from skdnn.dask.training import DaskTraining
 
 __all__ = ["DaskDeepBinaryClassifier"]
 
@@ -105,7 +104,6 @@ class DaskDeepBinaryClassifier(DeepBinaryClassifier):
     }
     _unsaved_parameters = ("client", "timeout")
     _preparation_type = DaskPreparation
-    _training_type = DaskTraining
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from sklearn.utils import gen_batches
 
 from skdnn.datasets.matrix import HDF5Matrix
 
-__all__ = ["as_matrix", "is_on_disk", "load_if_it_fits", "row_blocks", "take_rows"]
+__all__ = ["as_matrix", "is_on_disk", "row_blocks", "take_rows"]
 
 Array = np.ndarray
 
@@ -34,13 +34,6 @@ def as_matrix(X: HDF5Matrix | h5py.Dataset) -> HDF5Matrix:
             "skdnn.datasets.HDF5Matrix(dataset) makes a row of each sample."
         )
     return HDF5Matrix(X)
-
-
-def load_if_it_fits(X: Any) -> Any:
-    """Return the rows of a file as an array, if its limit allows; anything else as it is."""
-    if isinstance(X, HDF5Matrix) and X.nbytes <= X.memory_limit:
-        return X.load()
-    return X
 
 
 def take_rows(X: Any, rows: Array) -> Any:

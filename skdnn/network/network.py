@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from skdnn.network.activations import Activation
+from skdnn.network.initializers import initialize
 
 __all__ = [
     "Network",
     "Workspace",
     "count_parameters",
+    "draw_parameters",
     "flatten",
     "forward",
     "layer_views",
@@ -300,6 +302,24 @@ class Network:
         else:
             self.weight_gradients[0][...] = X.T @ delta
         np.dot(work.ones, delta, out=self.bias_gradients[0])
+
+
+def draw_parameters(
+    params: Any, layer_sizes: Sequence[int], dtype: np.dtype, random_state: np.random.RandomState
+) -> Array:
+    """Draw the initial parameters of a network, as one flat vector.
+
+    ``params`` has ``init``, ``init_scale`` and ``init_distribution`` as attributes.
+    """
+    parameters = np.zeros(sum(count_parameters(layer_sizes)), dtype)
+    initialize(
+        layer_views(parameters, layer_sizes)[0],
+        random_state,
+        rule=params.init,
+        scale=params.init_scale,
+        distribution=params.init_distribution,
+    )
+    return parameters
 
 
 def flatten(weights: Sequence[Array], biases: Sequence[Array], dtype: np.dtype) -> Array:

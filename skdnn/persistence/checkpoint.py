@@ -22,7 +22,7 @@ from skdnn.persistence.model import (
 from skdnn.persistence.state import pack_state, unpack_state
 from skdnn.training.build import make_solver
 from skdnn.training.rowspace import ROW_SPACE_SOLVERS
-from skdnn.training.state import Progress
+from skdnn.training.state import Progress, RowSpaceStart
 
 __all__ = ["ENDS", "checkpoint_of", "pack_checkpoint"]
 
@@ -66,11 +66,11 @@ def pack_checkpoint(
     }
     arrays |= {f"vectors/{name}": vector for name, vector in progress.vectors.items()}
     arrays |= {f"curves/{name}": np.array(progress.curves[name], np.float64) for name in _CURVES}
-    if progress.first_layer is not None and progress.coordinates is not None:
-        arrays["row_space/first_layer"] = progress.first_layer
-        arrays["row_space/coordinates"] = progress.coordinates
-    for i, velocity in enumerate(progress.velocities, 1):
-        arrays[f"row_space/velocities/{i}"] = velocity
+    if progress.row_space is not None:
+        arrays["row_space/first_layer"] = progress.row_space.first_layer
+        arrays["row_space/coordinates"] = progress.row_space.coordinates
+        for i, velocity in enumerate(progress.row_space.velocities, 1):
+            arrays[f"row_space/velocities/{i}"] = velocity
     if before is not None:
         for target, packed in zip((attributes, arrays), pack_model(before), strict=True):
             target |= {f"{_BEFORE}/{name}": value for name, value in packed.items()}
@@ -115,23 +115,18 @@ def _unpack(
         raise ValueError(f"attribute 'training_state/rule' is {state.rule!r}: not the solver's.")
     names = ["parameters", *getattr(solver, "moment_names", ()), *(["best"] if best_iter else [])]
     vectors = {name: arrays[f"vectors/{name}"] for name in names}
-    first_layer = arrays.get("row_space/first_layer")
-    if first_layer is not None and model.solver not in ROW_SPACE_SOLVERS:
-        raise ValueError(f"'row_space' is none of solver={model.solver!r}.")
-    coordinates = None if first_layer is None else arrays["row_space/coordinates"]
-    velocities = [] if first_layer is None else _unpack_velocities(arrays)
-    _check_arrays(vectors, first_layer, coordinates, velocities, hidden)
+    row_space = None
+    if "row_space/first_layer" in arrays:
+        if model.solver not in ROW_SPACE_SOLVERS:
+            raise ValueError(f"'row_space' is none of solver={model.solver!r}.")
+        row_space = RowSpaceStart(
+            arrays["row_space/first_layer"],
+            arrays["row_space/coordinates"],
+            _unpack_velocities(arrays),
+        )
+    _check_arrays(vectors, row_space, hidden)
     progress = Progress(
-        state,
-        vectors,
-        first_layer,
-        coordinates,
-        velocities,
-        curves,
-        best_iter,
-        ended,
-        attributes["parameters"],
-        data,
+        state, vectors, row_space, curves, best_iter, ended, attributes["parameters"], data
     )
     prefix = f"{_BEFORE}/"
     earlier = [
@@ -187,9 +182,7 @@ def _unpack_velocities(arrays: Arrays) -> list[Array]:
 
 def _check_arrays(
     vectors: dict[str, Array],
-    first_layer: Array | None,
-    coordinates: Array | None,
-    velocities: list[Array],
+    row_space: RowSpaceStart | None,
     hidden: Sequence[int],
 ) -> None:
     """Refuse vectors and matrices that are not of one network."""
@@ -202,11 +195,11 @@ def _check_arrays(
             f"not the parameters of a network with the hidden layers {tuple(hidden)}."
         )
     shapes = {f"vectors/{name}": (vector, parameters.shape) for name, vector in vectors.items()}
-    if first_layer is not None:
-        shape = (max(n_inputs, first_layer.shape[0]), n_units)
-        shapes["row_space/first_layer"] = first_layer, shape
-        shapes["row_space/coordinates"] = coordinates, (n_inputs, n_units)  # type: ignore[assignment]
-        for i, velocity in enumerate(velocities, 1):
+    if row_space is not None:
+        shape = (max(n_inputs, row_space.first_layer.shape[0]), n_units)
+        shapes["row_space/first_layer"] = row_space.first_layer, shape
+        shapes["row_space/coordinates"] = row_space.coordinates, (n_inputs, n_units)
+        for i, velocity in enumerate(row_space.velocities, 1):
             shapes[f"row_space/velocities/{i}"] = velocity, shape
     for name, (array, shape) in shapes.items():
         if array.shape != shape or array.dtype != parameters.dtype:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -72,7 +73,7 @@ def pack_state(state: TrainingState, prefix: str) -> tuple[dict[str, Any], dict[
             f"the scoring that training went by, {str(state.scoring)[:100]}, cannot be stored: set "
             "scoring to a name before fit, or save the model with joblib."
         )
-    attributes = {
+    attributes: dict[str, Any] = {
         "rule": state.rule,
         "counters": state.counters,
         "plateau": {name: encode(value) for name, value in state.plateau.items()},
@@ -83,6 +84,8 @@ def pack_state(state: TrainingState, prefix: str) -> tuple[dict[str, Any], dict[
         "generator/has_gauss": int(generator["has_gauss"]),
         "generator/gauss": float(generator["gauss"]),
     }
+    if state.n_seen:
+        attributes["seen"] = [state.n_seen, state.mean_weight]
     arrays = {"generator": generator["state"]["key"].astype(np.uint32)}
     for name, moment in state.moments.items():
         arrays |= pack_weights(moment, f"moments/{name}")
@@ -140,7 +143,24 @@ def unpack_state(
         watched,
         held_out,
         scoring,
+        *_unpack_seen(attributes.get(f"{prefix}/seen"), f"{prefix}/seen"),
     )
+
+
+def _unpack_seen(seen: Any, path: str) -> tuple[int, float]:
+    """Return number and mean weight of the rows that partial_fit saw."""
+    if seen is None:
+        return 0, 1.0
+    if not (
+        isinstance(seen, list)
+        and len(seen) == 2
+        and type(seen[0]) is int
+        and 0 < seen[0] < 2**53
+        and type(seen[1]) is float
+        and 0 < seen[1] < math.inf
+    ):
+        raise ValueError(f"attribute {path!r} must be a number of rows and their mean weight.")
+    return seen[0], seen[1]
 
 
 def _check_counts(counts: Any, names: Sequence[str], path: str) -> None:

@@ -85,7 +85,15 @@ class DivergenceError(ValueError):
 
 
 class Solver(ABC):
-    """Minimises an objective in place, starting from its parameters."""
+    """Minimises an objective in place, starting from its parameters.
+
+    Attributes
+    ----------
+    complaint : str
+        Why the latest call of `minimize` could not do its work; mostly empty.
+    """
+
+    complaint = ""
 
     @abstractmethod
     def minimize(

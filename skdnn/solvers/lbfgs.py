@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import warnings
 
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize
-from sklearn.exceptions import ConvergenceWarning
 
 from skdnn.numerics.vectors import all_finite
 from skdnn.solvers.base import DivergenceError, Monitor, Objective, Solver
@@ -76,11 +74,11 @@ class LBFGS(Solver):
         if line_search.is_open:
             monitor.abandon_epoch(float(result.fun))
         if self.tol is not None and not result.success and result.status != 99:
-            self._warn(result, max_iter, n_done)
+            self.complaint = self._explain(result, max_iter, n_done)
         # status 1: out of iterations or evaluations; 99: stopped by end_of_iteration
         return result.status != 1
 
-    def _warn(self, result: OptimizeResult, max_iter: int, n_done: int) -> None:
+    def _explain(self, result: OptimizeResult, max_iter: int, n_done: int) -> str:
         if result.status != 1:
             advice = (
                 "the line search found no lower point, which is the limit of "
@@ -90,11 +88,9 @@ class LBFGS(Solver):
             advice = f"max_iter={max_iter} iterations were not enough: raise it"
         else:
             advice = f"max_fun={self.max_fun} evaluations were not enough: raise it"
-        warnings.warn(
+        return (
             f"lbfgs stopped before it converged: {advice}; or scale the features "
-            "(StandardScaler), or raise tol (tol=None runs max_iter iterations and does not warn).",
-            ConvergenceWarning,
-            stacklevel=7,
+            "(StandardScaler), or raise tol (tol=None runs max_iter iterations and does not warn)."
         )
 
 

@@ -114,7 +114,7 @@ class Objective:
         self.n_batches = math.ceil(self._n_samples / self._batch_size)
         self._shuffle = shuffle and self._batch_size < self._n_samples
         self._random_state = random_state
-        self._space = FullSpace(X) if space is None else space
+        self._space = FullSpace(X.shape[1]) if space is None else space
         self.crew: Any = crew
         n_parts = 1 if crew is None else crew.n_shares
         self.part_size = math.ceil(self._batch_size / n_parts)

@@ -7,8 +7,8 @@ where training starts. Trains nothing.
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import h5py
@@ -21,10 +21,12 @@ from sklearn.utils.validation import validate_data
 from skdnn.container.exact_json import decode, encode
 from skdnn.datasets.hdf5 import as_labels
 from skdnn.datasets.matrix import HDF5Matrix
-from skdnn.datasets.rows import as_matrix, is_on_disk, load_if_it_fits
-from skdnn.network.network import flatten
-from skdnn.training.build import draw_parameters
-from skdnn.training.state import Progress, Rows, TrainingState, Weights
+from skdnn.datasets.rows import as_matrix, is_on_disk
+from skdnn.network.network import draw_parameters, flatten
+from skdnn.training.messages import warn
+from skdnn.training.rows import Rows
+from skdnn.training.state import Call, TrainingState, Weights
+from skdnn.training.streamed import FileRows
 from skdnn.training.targets import (
     apply_class_weight,
     check_classes,
@@ -87,14 +89,6 @@ def check_data(model: Any, X: Any, y: Any = "no_validation", *, reset: bool = Fa
     return X, y
 
 
-def _hash_rows(rows: Rows) -> tuple[Any, ...]:
-    """Return rows with X as something to hash, without reading a whole file."""
-    X = rows.X
-    if isinstance(X, HDF5Matrix):
-        X = X.fingerprint(), X.memory_limit  # the limit has a say in the order of the rows
-    return tuple(rows._replace(X=X))
-
-
 class Preparation:
     """One call of fit or partial_fit, before training.
 
@@ -103,33 +97,102 @@ class Preparation:
     model : DeepBinaryClassifier
         Whose parameters and fitted attributes are read; what data define (``n_features_in_``,
         ``feature_names_in_``, ``classes_``) is set.
+    hidden_layer_sizes : tuple of int
+        Its parameter, checked.
     incremental : bool
         Whether the call is partial_fit.
-
-    Attributes
-    ----------
-    continuing : bool
-        Whether training goes on from the fitted parameters.
     """
 
-    def __init__(self, model: Any, *, incremental: bool) -> None:
+    def __init__(
+        self, model: Any, hidden_layer_sizes: tuple[int, ...], *, incremental: bool
+    ) -> None:
         self._model = model
+        self._hidden = hidden_layer_sizes
         self._incremental = incremental
-        self.continuing = model.__sklearn_is_fitted__() and (incremental or model.warm_start)
+        self._continuing = hasattr(model, "coefs_") and (incremental or model.warm_start)
 
-    def check_rows(self, X: Any, y: Any, sample_weight: Any, classes: Any) -> Rows:
+    def check(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        classes: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Call:
+        """Validate what a call is given, and draw the initial parameters.
+
+        The order matters: one generator draws for everything, and published runs are repeated.
+        """
+        rows = self._check_rows(X, y, sample_weight, self._known_classes(classes))
+        validation = self._check_validation(X_val, y_val, sample_weight_val)
+        state = self._make_state()
+        layer_sizes = (self._model.n_features_in_, *self._hidden, 1)
+        start = self._make_start(rows.dtype, layer_sizes, state)
+        n_before = len(getattr(self._model, "loss_curve_", [])) if self._continuing else 0
+        return Call(
+            rows,
+            validation,
+            layer_sizes,
+            state,
+            start,
+            incremental=self._incremental,
+            continuing=self._continuing,
+            n_before=n_before,
+        )
+
+    def complete(self, call: Call) -> None:
+        """Settle the rest once callbacks have begun, and a progress is known if there is one.
+
+        Checks that the progress is of this call, and goes on from its state; sets rows aside for
+        validation; finds batch size and scorer.
+        """
+        if call.progress is not None:
+            self._check_progress(call)
+            call.state = call.progress.state.branch()
+        if call.rows.dtype != call.start.dtype:
+            call.rows = call.rows.astype(call.start.dtype)
+        self._hold_out(call)
+        call.batch_size = self._batch_size(call.rows.shape[0])
+        call.score = self._make_scorer(call.validation)
+
+    def _check_rows(self, X: Any, y: Any, sample_weight: Any, known: Array | None) -> Any:
         """Validate the data and return the rows of positive weight; set ``classes_``."""
-        X, y = check_data(self._model, X, y, reset=not self.continuing)
-        X = load_if_it_fits(X)
-        known = self._known_classes(classes)
-        self._model.classes_, positive = encode_labels(y, known, need_both=not self._incremental)
-        rows = self._weigh(X, positive, check_sample_weight(sample_weight, X.shape[0]))
-        self._check_counts(np.bincount(rows.positive, minlength=2))
+        self._model.classes_, rows = self._rows_of(X, y, sample_weight, known)
+        self._check_counts(rows.class_counts)
         return rows
+
+    def _rows_of(
+        self, X: Any, y: Any, sample_weight: Any, known: Array | None, suffix: str = ""
+    ) -> tuple[Array, Any]:
+        """Return labels and rows of positive weight; ``suffix`` ends what arguments are called."""
+        model = self._model
+        try:
+            X, y = check_data(model, X, y, reset=not (suffix or self._continuing))
+        except ValueError as error:
+            if not suffix:
+                raise
+            raise ValueError(f"X{suffix} and y{suffix} cannot be used: {error}") from error
+        need_both = not (suffix or self._incremental)
+        classes, positive = encode_labels(y, known, need_both=need_both, name=f"y{suffix}")
+        weight = check_sample_weight(sample_weight, X.shape[0], f"sample_weight{suffix}")
+        if isinstance(X, HDF5Matrix):
+            rows = FileRows(X, positive, weight).in_memory()
+        else:
+            rows = Rows(X, positive, weight)
+        if weight is not None and not weight.all():
+            rows = rows.select(weight > 0)
+        weight = apply_class_weight(model.class_weight, classes, rows.positive, rows.weight)
+        rows = replace(rows, weight=weight)
+        if weight is not None and not weight.all():
+            rows = rows.select(weight > 0)
+        return classes, rows
 
     def _known_classes(self, classes: Any) -> Array | None:
         """Return the labels of earlier calls, or those that partial_fit is told of."""
-        known = getattr(self._model, "classes_", None) if self.continuing else None
+        known = getattr(self._model, "classes_", None) if self._continuing else None
         if not self._incremental or (known is not None and classes is None):
             return known
         given = check_classes(classes)
@@ -145,91 +208,51 @@ class Preparation:
                 f"weight are of one class: {self._model.classes_[int(counts.argmax())]}."
             )
 
-    def _weigh(self, X: Any, positive: Array, weight: Array | None) -> Rows:
-        """Apply the class weights, and leave out what has no weight."""
-        if weight is not None and not weight.all():
-            X, positive, weight = Rows(X, positive, weight).select(weight > 0)
-        model = self._model
-        with np.errstate(over="ignore"):
-            weight = apply_class_weight(model.class_weight, model.classes_, positive, weight)
-            if weight is not None and not np.isfinite(weight.sum()):
-                raise ValueError(
-                    "The sum of the weights (sample_weight, class_weight) overflows: scale them "
-                    "down."
-                )
-        rows = Rows(X, positive, weight)
-        if weight is None or weight.all():
-            return rows
-        if not weight.any():
-            raise ValueError("class_weight leaves no row a positive weight: all are zero.")
-        return rows.select(weight > 0)
-
-    def check_validation(self, validation: dict[str, Any]) -> Rows | None:
-        """Return the validation rows that the user gave."""
-        X_val, y_val = validation.get("X_val"), validation.get("y_val")
+    def _check_validation(self, X_val: Any, y_val: Any, sample_weight_val: Any) -> Any:
+        """Return the validation rows that the user gave, or None."""
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val go together: got one of them without the other.")
-        if X_val is None and validation.get("sample_weight_val") is not None:
+        if X_val is None and sample_weight_val is not None:
             raise ValueError("sample_weight_val weighs the rows of X_val, but X_val is missing.")
         if X_val is None:
             return None
         if not self._model.early_stopping:
             raise ValueError("X_val and y_val are for early_stopping=True, which is False here.")
-        try:
-            X_val, y_val = check_data(self._model, X_val, y_val)
-        except ValueError as error:
-            raise ValueError(f"X_val and y_val cannot be used: {error}") from error
-        positive = encode_labels(y_val, self._model.classes_, need_both=False, name="y_val")[1]
-        weight = check_sample_weight(
-            validation["sample_weight_val"], X_val.shape[0], "sample_weight_val"
-        )
-        return self._weigh(load_if_it_fits(X_val), positive, weight)
+        return self._rows_of(X_val, y_val, sample_weight_val, self._model.classes_, "_val")[1]
 
-    def hold_out(
-        self, rows: Rows, held_out: Rows | None, state: TrainingState
-    ) -> tuple[Rows, Rows | None]:
-        """Return the rows to train and those to validate on: given, or set aside."""
+    def _hold_out(self, call: Call) -> None:
+        """Find the rows to validate on: those that were given, or some that are set aside."""
+        state, rows = call.state, call.rows
         if self._incremental:
             if state.watched is not None and state.scoring:
                 # of a validation score, which is no loss of these rows, nor the next one's best
                 state.scoring, state.plateau = "", {}
-            return rows, None
-        if held_out is not None:
-            held_out = held_out.astype(rows.X.dtype)
+            return
+        if call.validation is not None:
+            call.validation = call.validation.astype(rows.dtype)
         # While the data are the same, so are the rows set aside, and scores can be compared
         watched = None
         if self._model.early_stopping and self._model.warm_start:
-            watched = joblib.hash(_hash_rows(held_out or rows))
+            watched = joblib.hash((call.validation or rows).to_hash())
         if watched != state.watched:
             state.watched, state.held_out, state.plateau = watched, None, {}
         if self._model.scoring != state.scoring:
             state.scoring, state.plateau = self._model.scoring, {}
-        if held_out is not None or not self._model.early_stopping:
-            return rows, held_out
+        if call.validation is not None or not self._model.early_stopping:
+            return
         if state.held_out is None:
             state.held_out = held_out_rows(
-                self._positive(rows), self._model.validation_fraction, state.random_state
+                rows.positive, self._model.validation_fraction, state.random_state
             )
-        return self._split(rows, state.held_out)
+        call.rows, call.validation = rows.split(state.held_out)
 
-    def _positive(self, rows: Rows) -> Array:
-        """Return which rows are of the second class."""
-        return rows.positive
-
-    def _split(self, rows: Rows, mask: Array) -> tuple[Rows, Rows]:
-        """Return the rows where the mask is false, and those where it is true."""
-        held_out = rows.select(mask)
-        # read once, not in every epoch
-        held_out = held_out._replace(X=load_if_it_fits(held_out.X))
-        return rows.select(~mask), held_out
-
-    def make_scorer(self, held_out: Rows | None) -> Callable[[Weights, Any], float] | None:
+    def _make_scorer(self, validation: Any) -> Callable[[Weights, Any], float] | None:
         """Return the function that scores parameters on the validation rows, if not the loss."""
-        if held_out is None or self._model.scoring == "loss":
+        if validation is None or self._model.scoring == "loss":
             return None
         scorer = check_scoring(self._model, self._model.scoring)
-        labels = self._model.classes_[held_out.positive.astype(np.intp)]
-        weight = {} if held_out.weight is None else {"sample_weight": held_out.weight}
+        labels = self._model.classes_[validation.positive.astype(np.intp)]
+        weight = {} if validation.weight is None else {"sample_weight": validation.weight}
         model = copy.copy(self._model)
         model.__dict__.pop("feature_names_in_", None)
 
@@ -240,34 +263,22 @@ class Preparation:
 
         return score
 
-    def hash_data(self, rows: Rows, held_out: Rows | None) -> dict[str, str]:
-        """Return hashes of what `check_rows` and `check_validation` returned, by argument."""
-        labels = self._model.classes_.tolist()
-        hashes = {}
-        for suffix, part in (("", rows), ("_val", held_out)):
-            if part is not None:
-                X, positive, weight = _hash_rows(part)
-                hashes[f"X{suffix}"] = joblib.hash(X)
-                hashes[f"y{suffix}"] = joblib.hash((labels, positive))
-                hashes[f"sample_weight{suffix}"] = joblib.hash(weight)
-        return hashes
+    def hash_data(self, call: Call) -> dict[str, str]:
+        """Return hashes of what a call was given, by argument; they are made once."""
+        if not call.hashes:
+            labels = self._model.classes_.tolist()
+            for suffix, rows in (("", call.rows), ("_val", call.validation)):
+                if rows is not None:
+                    X, positive, weight = rows.to_hash()
+                    call.hashes[f"X{suffix}"] = joblib.hash(X)
+                    call.hashes[f"y{suffix}"] = joblib.hash((labels, positive))
+                    call.hashes[f"sample_weight{suffix}"] = joblib.hash(weight)
+        return call.hashes
 
-    def check_progress(
-        self, progress: Progress, data: dict[str, str], rows: Rows, start: Array
-    ) -> None:
-        """Raise ValueError unless a checkpoint is of this call: parameters and data are the same.
-
-        Parameters
-        ----------
-        progress : Progress
-            From the checkpoint.
-        data : dict of str to str
-            What `hash_data` returns of this call.
-        rows : Rows
-            What `check_rows` returned.
-        start : ndarray of shape (n_parameters,)
-            Where the call would start anew.
-        """
+    def _check_progress(self, call: Call) -> None:
+        """Raise ValueError unless a checkpoint is of this call, its parameters and its data."""
+        progress, data = call.progress, self.hash_data(call)
+        assert progress is not None
         parameters = self._model.get_params(deep=False)
         differences = []
         for name, stored in progress.parameters.items():
@@ -291,19 +302,20 @@ class Preparation:
                 "another path."
             )
         # what follows is never so unless someone forged the file
-        vector, held_out = progress.vectors["parameters"], progress.state.held_out
-        n_rows, n_features = rows.X.shape
-        first = progress.first_layer
-        fits = vector.size == start.size if first is None else len(first) == n_features
-        if held_out is not None:
-            fits = fits and held_out.size == n_rows and 0 < held_out.sum() < n_rows
-        if not fits or vector.dtype != start.dtype:
+        vector, set_aside = progress.vectors["parameters"], progress.state.held_out
+        n_rows, n_features = call.rows.shape
+        fits = vector.size == call.start.size
+        if progress.row_space is not None:
+            fits = len(progress.row_space.first_layer) == n_features
+        if set_aside is not None:
+            fits = fits and set_aside.size == n_rows and 0 < set_aside.sum() < n_rows
+        if not fits or vector.dtype != call.start.dtype:
             raise ValueError(f"The checkpoint {progress.source} is of rows of another form.")
 
-    def make_state(self) -> TrainingState:
+    def _make_state(self) -> TrainingState:
         """Return where training stands, to be moved on by this call alone."""
         state = getattr(self._model, "_training_state", None)
-        if self.continuing and state is not None:
+        if self._continuing and state is not None:
             return state.branch()
         random_state = check_random_state(self._model.random_state)
         if self._model.random_state is None:
@@ -311,11 +323,11 @@ class Preparation:
             random_state = np.random.RandomState(random_state.randint(2**31))
         return TrainingState(random_state)
 
-    def make_start(
+    def _make_start(
         self, dtype: np.dtype, layer_sizes: tuple[int, ...], state: TrainingState
     ) -> Array:
         """Return the parameters to start from: freshly drawn, or as training left them."""
-        if not self.continuing:
+        if not self._continuing:
             return draw_parameters(self._model, layer_sizes, dtype, state.random_state)
         latest = state.latest or Weights(self._model.coefs_, self._model.intercepts_)
         if latest.layer_sizes != layer_sizes:
@@ -326,17 +338,15 @@ class Preparation:
             )
         return flatten(*latest, np.result_type(dtype, latest.coefs[0].dtype))
 
-    def check_batch_size(self, n_samples: int) -> int:
+    def _batch_size(self, n_samples: int) -> int:
         """Return the number of rows of a batch."""
         if self._model.solver in ("gd", "lbfgs"):
             return n_samples
         if self._model.batch_size == "auto":
             return min(200, n_samples)
         if self._model.batch_size > n_samples and not self._incremental:
-            warnings.warn(
+            warn(
                 f"batch_size={self._model.batch_size} is more than the {n_samples} training rows: "
-                "every batch is all of them.",
-                UserWarning,
-                stacklevel=5,
+                "every batch is all of them."
             )
         return min(int(self._model.batch_size), n_samples)

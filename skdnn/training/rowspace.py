@@ -13,6 +13,8 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -45,7 +47,9 @@ class RowSpace:
     Attributes
     ----------
     rows : ndarray of shape (n_samples, rank)
-        X in the coordinates; rank = min(n_features, n_samples + number of other columns).
+        X in the coordinates.
+    n_features, rank : int
+        Number of features; of coordinates, min(n_features, n_samples + number of other columns).
     """
 
     def __init__(self, X: Array, others: Sequence[Array] = ()) -> None:
@@ -79,6 +83,10 @@ class RowSpace:
         product = self._multiply("T", np.array(matrix, self.rows.dtype, order="F"))
         return np.ascontiguousarray(product[: self.rank])
 
+    def enter_rows(self, X: Array) -> Array:
+        """Return the coordinates, (n_rows, rank), of some rows, (n_rows, n_features)."""
+        return self.enter(X.T).T
+
     def leave(self, coordinates: Array, origin: Array | None = None) -> Array:
         """Return the columns, (n_features, n), that have the coordinates, (rank, n).
 
@@ -102,22 +110,34 @@ class RowSpace:
         return columns
 
 
+@dataclass
 class FullSpace:
-    """The coordinates that X already has.
+    """The coordinates that rows already have.
 
     Parameters
     ----------
-    X : {ndarray, CSR matrix} of shape (n_samples, n_features)
-        Training rows.
+    n_features : int
+        Number of features.
+
+    Attributes
+    ----------
+    rows : None
+        X stays as it is.
+    rank : int
+        Number of coordinates.
     """
 
-    def __init__(self, X: Any) -> None:
-        self.rows = X
-        self.n_features = X.shape[1]
+    n_features: int
+    rows = None
+    rank = property(attrgetter("n_features"))
 
     def enter(self, matrix: Array) -> Array:
         """Return the matrix."""
         return matrix
+
+    def enter_rows(self, X: Any) -> Any:
+        """Return the rows."""
+        return X
 
     def leave(self, coordinates: Array, origin: Array | None = None) -> Array:
         """Return the coordinates."""

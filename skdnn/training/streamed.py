@@ -1,4 +1,4 @@
-"""The objective over rows that stay in a file: its batches come window by window.
+"""Rows that stay in a file, and the objective over them: its batches come window by window.
 
 The order, the sums and the network are those of `Objective`; only where the rows are read is new.
 """
@@ -13,9 +13,12 @@ import numpy as np
 from skdnn.datasets.windows import Windows
 from skdnn.network.evaluation import Batch
 from skdnn.network.network import Network
+from skdnn.numerics.threads import Crew, blas_threads
 from skdnn.training.objective import Objective
+from skdnn.training.rows import Rows
+from skdnn.training.rowspace import FullSpace, RowSpace
 
-__all__ = ["StreamedObjective"]
+__all__ = ["FileRows", "StreamedObjective"]
 
 Array = np.ndarray
 
@@ -109,3 +112,38 @@ class StreamedObjective(Objective):
             self._sum += self.gradient
         np.copyto(self.gradient, self._sum)
         return value
+
+
+class FileRows(Rows):
+    """Rows whose X is an HDF5Matrix."""
+
+    no_row_space = "X that stays on disk"
+
+    def in_memory(self) -> Rows:
+        if self.X.nbytes <= self.X.memory_limit:
+            return Rows(self.X.load(), self.positive, self.weight)
+        return self
+
+    def to_hash(self) -> tuple[Any, Any, Any]:
+        # the file is not read, and its limit has a say in the order of the rows
+        return (self.X.fingerprint(), self.X.memory_limit), self.positive, self.weight
+
+    def make_objective(
+        self, network: Network, space: FullSpace | RowSpace, batch_size: int, **options: Any
+    ) -> StreamedObjective:
+        return StreamedObjective(
+            network,
+            self.X,
+            self.positive,
+            self.weight,
+            batch_size=batch_size,
+            crew=self._make_crew(network, batch_size),
+            **options,
+        )
+
+    def _make_crew(self, network: Network, batch_size: int) -> Crew | None:
+        crew = super()._make_crew(network, batch_size)
+        if crew is None or not self.X.keeps_busy:
+            return crew
+        # what is left over is the reader's
+        return Crew(max(1, min(crew.n_shares, blas_threads() - 1)), crew.n_shares)

@@ -129,7 +129,26 @@ def apply_class_weight(
     Returns
     -------
     ndarray of shape (n_samples,) or None
+
+    Raises
+    ------
+    ValueError
+        For class weights that are none, that leave nothing, or whose sum overflows.
     """
+    with np.errstate(over="ignore"):
+        weight = _weighted(class_weight, classes, positive, sample_weight)
+        if weight is not None and not np.isfinite(weight.sum()):
+            raise ValueError(
+                "The sum of the weights (sample_weight, class_weight) overflows: scale them down."
+            )
+    if weight is not None and not weight.any():
+        raise ValueError("class_weight leaves no row a positive weight: all are zero.")
+    return weight
+
+
+def _weighted(
+    class_weight: Any, classes: Array, positive: Array, sample_weight: Array | None
+) -> Array | None:
     if class_weight is None:
         return sample_weight
     if isinstance(class_weight, dict):

@@ -1,48 +1,132 @@
-"""Epochs as tasks of scikit-learn's callback API."""
+"""A call of fit, and its epochs, as tasks of scikit-learn's callback API."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from sklearn.callback import CallbackContext
 
-from skdnn.training.state import Progress
+from skdnn.training.state import Call, Progress
 
 __all__ = ["CallbackTasks", "FitRun"]
 
 
-@dataclass
 class FitRun:
-    """One call of fit as `Checkpoint` sees it: attribute ``skdnn_run`` of its root context.
+    """One call of fit as callbacks see it, while it lasts: ``skdnn_run`` of its root context.
+
+    Entered, it lets the callbacks begin, any of which may set `progress`. Left, it lets them end,
+    unless fit failed. Searches keep the context; what is left of a run there holds no data. A
+    call of partial_fit has no callbacks.
+
+    Parameters
+    ----------
+    estimator : DeepBinaryClassifier
+        What is being fitted.
+    call : Call
+        The call.
+    data : dict
+        ``X``, ``y`` and ``metadata`` of the call, for the hooks that ask for them.
+    hash_data : callable
+        ``hash_data(call)`` returns hashes of what the call was given, by argument.
+    before : dict or None
+        Fitted attributes that the call goes on from (``warm_start``).
+    attributes : callable
+        ``attributes(training)`` returns what makes a fitted estimator of the present parameters.
 
     Attributes
     ----------
-    hash_data : callable or None
-        Returns hashes of what the estimator is fitted to, by name; None once training has begun,
-        so that nothing is kept for it.
     before : dict or None
-        Fitted attributes that the call goes on from (``warm_start``).
-    progress : Progress or None
-        What training is to go on from, set before the first epoch.
-    get_progress : weak reference to a callable
-        Which returns where training stands, between epochs. Weak, since searches keep the context.
-    data : dict
-        The hashes, if they were asked for in time.
+        As given.
+    tasks : CallbackTasks or None
+        What runs the callbacks around every epoch, if there are any.
+    training : Training or None
+        What callbacks look into; to be set before the first epoch.
+    interrupted : bool
+        Whether the user wants to stop (Ctrl-C); what was trained is kept.
     """
 
-    hash_data: Callable[[], dict[str, str]] | None
-    before: dict[str, Any] | None
-    progress: Progress | None = None
-    get_progress: Callable[[], Callable[[], Progress] | None] = lambda: None
-    data: dict[str, str] = field(default_factory=dict)
+    def __init__(
+        self,
+        estimator: Any,
+        call: Call,
+        data: dict[str, Any],
+        *,
+        hash_data: Callable[[Call], dict[str, str]],
+        before: dict[str, Any] | None,
+        attributes: Callable[[Any], dict[str, Any]],
+    ) -> None:
+        self.before = before
+        self.tasks: CallbackTasks | None = None
+        self.interrupted = False
+        self._estimator, self._call, self._data = estimator, call, data
+        self._hash_data, self._attributes = hash_data, attributes
+        self.training: Any = None
+        self._context: Any = None
 
-    def note_data(self) -> dict[str, str]:
-        """Hash the data, unless that was done, and return the hashes."""
-        if self.hash_data is not None and not self.data:
-            self.data = self.hash_data()
-        return self.data
+    @property
+    def progress(self) -> Progress | None:
+        """What training goes on from; to be set before the first epoch."""
+        return self._call.progress
+
+    @progress.setter
+    def progress(self, progress: Progress | None) -> None:
+        self._call.progress = progress
+
+    def hash_data(self) -> None:
+        """Hash what the estimator is fitted to, for `get_progress`; before training changes it."""
+        self._hash_data(self._call)
+
+    def __enter__(self) -> Self:
+        if self._call.incremental:
+            return self
+        estimator = self._estimator
+        self.progress = getattr(estimator, "_progress", None)  # set by `load_checkpoint`
+        self._context = context = estimator._init_callback_context(max_subtasks=estimator.max_iter)
+        context.skdnn_run = self
+        try:
+            context.call_on_fit_task_begin(estimator=estimator, **self._data)
+        except BaseException:
+            del context.skdnn_run
+            raise
+        if getattr(estimator, "_skl_callbacks", None):
+            self.tasks = CallbackTasks(
+                context,
+                estimator=estimator,
+                reconstruction_attributes=lambda: self._attributes(self.training),
+                **self._data,
+            )
+        return self
+
+    def get_progress(self) -> Progress:
+        """Return where training stands, between epochs."""
+        progress: Progress = self.training.get_progress()
+        progress.data = self._call.hashes
+        return progress
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._context is None:
+            return
+        try:
+            if error is None:
+                self._end()
+        finally:
+            del self._context.skdnn_run
+
+    def _end(self) -> None:
+        try:
+            self._context.call_on_fit_task_end(
+                estimator=self._estimator, reconstruction_attributes={}, **self._data
+            )
+        except KeyboardInterrupt:
+            self.interrupted = True  # training is over: keep it
+        self._estimator.__dict__.pop("_progress", None)
 
 
 class CallbackTasks:
@@ -52,20 +136,14 @@ class CallbackTasks:
     ----------
     context : CallbackContext
         The task of the whole fit.
-    estimator : estimator
-        What is being fitted.
-    data : dict
-        ``X``, ``y`` and ``metadata`` of the call of fit, for the hooks that ask for them.
+    **hook_arguments : dict
+        What the hooks may ask for, by name.
     """
 
-    def __init__(self, context: CallbackContext, estimator: Any, data: dict[str, Any]) -> None:
+    def __init__(self, context: CallbackContext, **hook_arguments: Any) -> None:
         self._context = context
-        self._hook_arguments = {"estimator": estimator, **data}
+        self._hook_arguments = hook_arguments
         self._epoch: CallbackContext | None = None
-
-    def reconstruct_with(self, attributes: Callable[[], dict[str, Any]]) -> None:
-        """Set what makes a fitted estimator of the present parameters, called only if asked."""
-        self._hook_arguments["reconstruction_attributes"] = attributes
 
     def begin(self) -> None:
         """Open an epoch's task."""

@@ -1,29 +1,20 @@
-"""Training whose gradients are computed on the workers: one question to each of them a step.
-
-Parameters, solver and stopping rule are the client's, as in `skdnn.training.training`.
-"""
+"""The objective over rows on the workers: one question to each of them a step."""
 
 from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
-import scipy.sparse
 
-from skdnn.dask.evaluation import NetworkPlan
 from skdnn.dask.order import SAME_ORDER_ROWS, Order
-from skdnn.dask.preparation import RemoteRows
+from skdnn.dask.remote import RemoteData
 from skdnn.network.network import Network
 from skdnn.numerics.threads import Crew
 from skdnn.numerics.vectors import AddMultiple, largest_magnitude, norm
-from skdnn.training.state import Rows, TrainingState, Weights
-from skdnn.training.training import Outcome, Training
 
-__all__ = ["DaskTraining"]
+__all__ = ["RemoteObjective"]
 
 Array = np.ndarray
 Batch = tuple[Order, int | None]
@@ -36,8 +27,14 @@ class RemoteObjective:
     ----------
     network : Network
         Holds the flat vectors.
-    X : RemoteRows
-        Training rows.
+    data : RemoteData
+        Who holds the rows.
+    n_rows : int
+        Number of rows.
+    weight_sum : float
+        Sum of their weights, over ``mean_weight``.
+    mean_weight : float
+        Mean of their weights, or of those of more rows that they are a part of.
     alpha : float
         Strength of the L2 penalty.
     batch_size : int
@@ -48,14 +45,16 @@ class RemoteObjective:
         Draws the orders and the dropout.
     """
 
-    crew = None
     part_size = 1
 
     def __init__(
         self,
         network: Network,
-        X: RemoteRows,
+        data: RemoteData,
+        n_rows: int,
         *,
+        weight_sum: float,
+        mean_weight: float,
         alpha: float,
         batch_size: int,
         shuffle: bool,
@@ -64,15 +63,16 @@ class RemoteObjective:
         self.parameters = network.parameters
         self.gradient = network.gradient
         self.n_weights = network.n_weights
-        self.weight_sum = float(X.shape[0])
-        self.n_batches = math.ceil(X.shape[0] / batch_size)
-        self._n_rows = X.shape[0]
-        self._data = X.data
+        self.crew = Crew(1)
+        self.weight_sum = weight_sum
+        self.n_batches = math.ceil(n_rows / batch_size)
+        self._n_rows = n_rows
+        self._data = data
         self._batch_size = batch_size
         self._shuffle = shuffle and self.n_batches > 1
         self._random_state = random_state
         self._drops_out = bool(network.dropout)
-        self._penalty = alpha / X.weight_sum
+        self._penalty = alpha / (n_rows * mean_weight)
         self._weights = network.parameters[: self.n_weights]
         self._add_weights = AddMultiple(self._weights, network.gradient[: self.n_weights])
         self._epoch = 0
@@ -129,72 +129,3 @@ class RemoteObjective:
     def is_stationary(self, tol: float) -> bool:
         """Return whether no component of `gradient` exceeds ``tol``."""
         return largest_magnitude(self.gradient) <= tol
-
-
-class DaskTraining(Training):
-    """`Training` on rows that are on the workers."""
-
-    def __init__(
-        self,
-        params: Any,
-        rows: Rows,
-        layer_sizes: Sequence[int],
-        start: Array,
-        state: TrainingState,
-        **others: Any,
-    ) -> None:
-        self._plan = NetworkPlan(
-            tuple(layer_sizes),
-            params.activation,
-            params.negative_slope,
-            tuple(np.broadcast_to(np.asarray(params.dropout, float), len(layer_sizes) - 2)),
-            start.dtype,
-            rows.X.sparse,
-        )
-        self._X: RemoteRows = rows.X
-        # The client has none of the rows; sparse ones are never looked at for a row space
-        empty = scipy.sparse.csr_matrix((0, layer_sizes[0]), dtype=start.dtype)
-        super().__init__(params, rows._replace(X=empty), layer_sizes, start, state, **others)
-
-    def _make_objective(self, params: Any, rows: Rows, batch_size: int) -> None:
-        X = self._X
-        first_rows = np.cumsum([0, *X.sizes.values()])[:-1].tolist()
-        starts = dict(zip(X.sizes, first_rows, strict=True))
-        X.data.set_up("build", self._plan, starts, X.weight_sum / X.shape[0])
-        self._crew = Crew(1)
-        self._objective: Any = RemoteObjective(
-            self._network,
-            X,
-            # adamw decays the weights by itself
-            alpha=0.0 if params.solver == "adamw" else float(params.alpha),
-            batch_size=batch_size,
-            shuffle=params.shuffle,
-            random_state=self._state.random_state,
-        )
-
-    def _make_validation(
-        self, rows: Rows, held_out: Rows, score: Callable[[Weights, Any], float] | None
-    ) -> Callable[[], tuple[float, float]]:
-        parameters, data = self._network.parameters, held_out.X.data
-
-        def validate() -> tuple[float, float]:
-            parts = data.ask("log_loss", parameters, self._plan)
-            loss = sum(total for _, total in parts) / sum(weight for weight, _ in parts)
-            if score is None:
-                return loss, -loss
-            logits = [
-                part for parts in data.ask("logits", parameters, self._plan) for part in parts
-            ]
-            logits.sort(key=lambda part: part[0])
-            views = Weights(self._network.weights, self._network.biases)
-            return loss, score(views, np.concatenate([part for _, part in logits]))
-
-        return validate
-
-    def run(self) -> Outcome:
-        outcome = super().run()
-        dead: set[int] = set()
-        if outcome.dead_layers:  # the client, without rows, saw no unit alive
-            answers = self._X.data.ask("dead_layers", self._network.parameters, self._plan)
-            dead = set(outcome.dead_layers).intersection(*answers)
-        return replace(outcome, dead_layers=sorted(dead))

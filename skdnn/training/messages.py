@@ -1,0 +1,63 @@
+"""What training tells the user when it ends otherwise than hoped, at a line of the user's code."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+__all__ = ["warn", "warn_of_outcome"]
+
+# Whose frames are not the user's
+_OURS = {"skdnn", "sklearn", "joblib", "contextlib"}
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the innermost line that is neither ours nor of what calls us for the user."""
+    level, frame = 2, sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
+        level, frame = level + 1, frame.f_back  # type: ignore[assignment]
+    warnings.warn(message, category, stacklevel=level - 1)
+
+
+def warn_of_outcome(params: Any, outcome: Any) -> None:
+    """Tell the user of training that ended too early, without a best epoch, or in a dead network.
+
+    Parameters
+    ----------
+    params : object
+        Has the constructor's parameters of `DeepBinaryClassifier` as attributes.
+    outcome : Outcome
+        What training gave back.
+    """
+    monitor = outcome.monitor
+    if outcome.complaint:
+        warn(outcome.complaint, ConvergenceWarning)
+    stopped = outcome.converged or monitor.interrupted
+    if not (stopped or params.tol is None or params.solver == "lbfgs"):
+        losses = monitor.loss_curve
+        advice = "raise max_iter or learning_rate_init"
+        if losses[-1] >= losses[0] and len(losses) > 1:
+            advice = "lower learning_rate_init"
+        warn(
+            f"Training ran for max_iter={params.max_iter} epochs without meeting its stopping "
+            f"rule (loss {losses[0]:.3g} in the first epoch, {losses[-1]:.3g} in the last): "
+            f"{advice}, or set tol=None to run exactly max_iter epochs.",
+            ConvergenceWarning,
+        )
+    if monitor.validation_scores and np.isnan(monitor.validation_scores).all():
+        warn(
+            "Every validation score is NaN, so that no epoch is the best: the parameters are "
+            "those of the last one. Check scoring, and scale X_val as X."
+        )
+    for layer in outcome.dead_layers[:1]:  # behind one that is dead, others follow
+        n_units = outcome.layer_sizes[layer]
+        warn(
+            f"Hidden layer {layer} of {len(outcome.layer_sizes) - 2} is dead: {n_units} of its "
+            f"{n_units} units (100 %) are 0 on every training row, so that the prediction is the "
+            "same for all rows and training cannot go on. Lower learning_rate_init, scale the "
+            "features (StandardScaler), or use activation='leaky_relu'."
+        )
