@@ -533,5 +533,6 @@ OF_CHECKPOINTS: tuple[Forgery, ...] = (
 OF_TRAINING: tuple[Forgery, ...] = (
     other_inputs, other_features, other_precision, other_held_out_rows, all_held_out,
     more_epochs_than_allowed, no_rates, no_validation, other_counters, other_plateau,
-    other_parameters, other_hashes, other_end, other_watched, other_numbers,
+    other_parameters, other_hashes, other_end, other_watched, other_coordinates,
+    other_numbers,
 )  # fmt: skip

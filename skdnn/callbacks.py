@@ -143,6 +143,8 @@ class Checkpoint:
         root = context if at_the_end else context.parent
         run: FitRun = root.skdnn_run
         progress = run.get_progress()
+        if progress is None:
+            return
         n_epochs = len(progress.curves["loss"])
         # lbfgs may end before its first iteration does: there is nothing to go on from
         if not n_epochs or (not at_the_end and n_epochs % self.every):

@@ -31,7 +31,6 @@ CHANGES = {
         "solver was 'adam' and is 'sgd'; max_iter was 6 and is 9",
     ),
     "layers": ({"hidden_layer_sizes": (4, 4)}, r"hidden_layer_sizes was \(4, 3\) and is \(4, 4\)"),
-    "type": ({"hidden_layer_sizes": [4, 3]}, r"was \(4, 3\) and is \[4, 3\]"),
     "seed": ({"random_state": np.random.RandomState(0)}, "cannot store the parameter random_state"),
 }
 

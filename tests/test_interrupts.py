@@ -1,5 +1,7 @@
 """Ctrl-C while validation rows are scored: the epoch is what it would have been, or is not kept."""
 
+import math
+
 import h5py
 import numpy as np
 import pytest
@@ -130,6 +132,21 @@ def test_second_interrupt_leaves_the_model_as_it_was(on_scoring):
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, Y)
     assert all(vars(model)[name] is value for name, value in before.items() if name[-1] == "_")
+
+
+@pytest.mark.parametrize("every", [1, 2, 10])
+def test_epoch_that_cannot_be_scored_is_kept_but_not_saved(every, on_scoring, tmp_path):
+    path = tmp_path / "run.ckpt"
+    undisturbed = make_model().fit(X, Y)
+    on_scoring(3, interrupt)
+    on_scoring(4, fail)
+    model = make_model().set_callbacks(Checkpoint(path, every=every))
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, Y)
+    assert len(model.validation_scores_) == len(model.loss_curve_) == 3
+    assert math.isnan(model.validation_scores_[2])
+    assert path.exists() == (every < 3)
+    assert_same_bits(make_model().set_callbacks(Checkpoint(path)).fit(X, Y), undisturbed)
 
 
 def test_interrupt_while_an_epoch_is_recorded_loses_no_epoch_and_splits_none(monkeypatch):

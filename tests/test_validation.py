@@ -638,3 +638,15 @@ def test_rows_set_aside_stay_the_same_through_partial_fit(data):
     before = model._training_state.held_out
     after = model.partial_fit(*data).fit(*data)._training_state.held_out
     np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csr_array, scipy.sparse.csc_matrix])
+def test_validation_rows_beyond_the_dtype_of_x_are_refused_by_name(form):
+    X = np.random.RandomState(0).standard_normal((40, 3))
+    y = X[:, 0] > 0
+    X_val = X.copy()
+    X_val[7, 1] = 1e50
+    model = DeepBinaryClassifier(early_stopping=True)
+    with pytest.raises(ValueError, match="X_val has numbers that are too large for float32"):
+        model.fit(form(X.astype(np.float32)), y, X_val=form(X_val), y_val=y)
+    assert not model.__sklearn_is_fitted__()

@@ -126,7 +126,7 @@ def _unpack(
         )
     _check_arrays(vectors, row_space, hidden)
     progress = Progress(
-        state, vectors, row_space, curves, best_iter, ended, attributes["parameters"], data
+        state, vectors, row_space, curves, best_iter, ended, parameters_to_save(model), data
     )
     prefix = f"{_BEFORE}/"
     earlier = [

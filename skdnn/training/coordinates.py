@@ -40,7 +40,9 @@ class Coordinates:
         self.space = space
         self.row_space = row_space
 
+    # what overflows here is infinite, and found by training
     @classmethod
+    @np.errstate(all="ignore")
     def begin(
         cls, params: Any, call: Call, moments: dict[str, Weights]
     ) -> tuple[Self, dict[str, Array]]:
@@ -60,6 +62,7 @@ class Coordinates:
         return cls(space, row_space), {"parameters": flatten(*inside, dtype), **vectors}
 
     @classmethod
+    @np.errstate(all="ignore")
     def go_on(cls, params: Any, call: Call, progress: Progress) -> tuple[Self, dict[str, Array]]:
         """Make the coordinates anew that a killed call was in; return them and its vectors."""
         vectors = {name: vector.copy() for name, vector in progress.vectors.items()}
@@ -138,7 +141,8 @@ def _check_coordinates(before: Array, now: Array, source: str) -> None:
     """Raise ValueError if the same weights have other coordinates than before."""
     # of rows that depend on each other, rounding alone decides on some axes
     tol = 1e3 * float(np.finfo(now.dtype).eps) * norm(now.reshape(-1))
-    if before.shape != now.shape or norm((now - before).reshape(-1)) > tol:
+    is_same = before.shape == now.shape and norm((now - before).reshape(-1)) <= tol < np.inf
+    if not is_same:
         raise ValueError(
             f"The checkpoint {source} was made in coordinates of X's row space that come out "
             "otherwise here: some rows of X are linearly dependent, and the BLAS library, its "

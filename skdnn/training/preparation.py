@@ -18,11 +18,11 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import validate_data
 
-from skdnn.container.exact_json import decode, encode
 from skdnn.datasets.hdf5 import as_labels
 from skdnn.datasets.matrix import HDF5Matrix
 from skdnn.datasets.rows import as_matrix, is_on_disk
 from skdnn.network.network import draw_parameters, flatten
+from skdnn.training.fingerprint import is_same_parameter
 from skdnn.training.messages import warn
 from skdnn.training.rows import Rows
 from skdnn.training.state import Call, TrainingState, Weights
@@ -266,7 +266,8 @@ class Preparation:
     def hash_data(self, call: Call) -> dict[str, str]:
         """Return hashes of what a call was given, by argument; they are made once."""
         if not call.hashes:
-            labels = self._model.classes_.tolist()
+            classes = self._model.classes_.tolist()
+            labels = [str(k) if isinstance(k, str) else k for k in classes]  # text of NumPy's, too
             for suffix, rows in (("", call.rows), ("_val", call.validation)):
                 if rows is not None:
                     X, positive, weight = rows.to_hash()
@@ -280,15 +281,11 @@ class Preparation:
         progress, data = call.progress, self.hash_data(call)
         assert progress is not None
         parameters = self._model.get_params(deep=False)
-        differences = []
-        for name, stored in progress.parameters.items():
-            value = parameters[name]
-            try:
-                same = encode(value) == stored
-            except TypeError:
-                same = False
-            if not same and name != "verbose":
-                differences.append(f"{name} was {decode(stored)!r} and is {value!r}")
+        differences = [
+            f"{name} was {before!r} and is {parameters[name]!r}"
+            for name, before in progress.parameters.items()
+            if name != "verbose" and not is_same_parameter(parameters[name], before)
+        ]
         differences += [
             f"{name} is not the same data"
             for name in sorted({*progress.data, *data})

@@ -17,6 +17,8 @@ from skdnn.datasets.rows import row_blocks
 from skdnn.network.network import Network
 from skdnn.network.prediction import dead_layers
 from skdnn.numerics.threads import Crew, blas_threads
+from skdnn.numerics.vectors import all_finite
+from skdnn.training.fingerprint import canonical
 from skdnn.training.objective import HeldOut, Objective
 from skdnn.training.rowspace import FullSpace, RowSpace
 from skdnn.training.state import Weights
@@ -58,8 +60,15 @@ class Rows:
         return replace(self, X=self.X[mask], positive=self.positive[mask], weight=weight)
 
     def astype(self, dtype: np.dtype) -> Self:
-        """Return the rows with X in a dtype."""
-        return replace(self, X=self.X.astype(dtype, copy=False))
+        """Return the rows with X in a dtype; ValueError for numbers that it does not have."""
+        with np.errstate(all="ignore"):
+            X = self.X.astype(dtype, copy=False)
+            values = X.data if scipy.sparse.issparse(X) else X
+            # those of a file are looked at when they are read
+            is_cast = isinstance(values, np.ndarray) and values.dtype != self.dtype
+            if is_cast and not all_finite(values.reshape(-1)):
+                raise ValueError(f"X_val has numbers that are too large for {dtype}, as X is.")
+        return replace(self, X=X)
 
     def split(self, mask: Array) -> tuple[Rows, Rows]:
         """Return the rows where the mask is false, and those where it is true."""
@@ -76,7 +85,7 @@ class Rows:
 
     def to_hash(self) -> tuple[Any, Any, Any]:
         """Return what hashes of X, of the classes and of the weights are made of."""
-        return self.X, self.positive, self.weight
+        return canonical(self.X), canonical(self.positive), canonical(self.weight)
 
     def make_objective(
         self, network: Network, space: FullSpace | RowSpace, batch_size: int, **options: Any

@@ -99,7 +99,7 @@ class Progress:
     curves: dict[str, list[float]]  # of this call, as of `Monitor`
     best_iter: int  # as of `Monitor`
     ended: str  # "" while training goes on; "converged", "max_iter" or "callback"
-    parameters: dict[str, Any] = field(default_factory=dict)  # of the estimator, as JSON values
+    parameters: dict[str, Any] = field(default_factory=dict)  # of the estimator
     data: dict[str, str] = field(default_factory=dict)  # hashes of what it is fitted to
     source: str = ""  # the file that it was read from
 

@@ -14,6 +14,7 @@ from skdnn.datasets.windows import Windows
 from skdnn.network.evaluation import Batch
 from skdnn.network.network import Network
 from skdnn.numerics.threads import Crew, blas_threads
+from skdnn.training.fingerprint import canonical
 from skdnn.training.objective import Objective
 from skdnn.training.rows import Rows
 from skdnn.training.rowspace import FullSpace, RowSpace
@@ -126,7 +127,8 @@ class FileRows(Rows):
 
     def to_hash(self) -> tuple[Any, Any, Any]:
         # the file is not read, and its limit has a say in the order of the rows
-        return (self.X.fingerprint(), self.X.memory_limit), self.positive, self.weight
+        positive, weight = canonical(self.positive), canonical(self.weight)
+        return (self.X.fingerprint(), self.X.memory_limit), positive, weight
 
     def make_objective(
         self, network: Network, space: FullSpace | RowSpace, batch_size: int, **options: Any

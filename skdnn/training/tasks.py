@@ -99,10 +99,11 @@ class FitRun:
             )
         return self
 
-    def get_progress(self) -> Progress:
-        """Return where training stands, between epochs."""
-        progress: Progress = self.training.get_progress()
-        progress.data = self._call.hashes
+    def get_progress(self) -> Progress | None:
+        """Return where training stands, between epochs; None where it cannot go on from there."""
+        progress: Progress | None = self.training.get_progress()
+        if progress is not None:
+            progress.data = self._call.hashes
         return progress
 
     def __exit__(

@@ -214,10 +214,15 @@ class Training:
         """Return what training would give back if it ended now, the state left out."""
         return self._outcome(self._leave(self._network.parameters.copy()))
 
-    def get_progress(self) -> Progress:
-        """Return where training stands at the end of an epoch; the vectors are its own."""
+    def get_progress(self) -> Progress | None:
+        """Return where training stands at the end of an epoch; the vectors are its own.
+
+        None where the epoch lacks a score: there is no going on from there to the same end.
+        """
         counters, moments = self._solver.get_state()
         monitor = self._monitor
+        if monitor.unscored:
+            return None
         vectors = {"parameters": self._network.parameters, **moments}
         if monitor.best_parameters is not None:
             vectors["best"] = monitor.best_parameters
