@@ -110,6 +110,7 @@ def start_fitting(setting: Setting, path: Path) -> int:
     """Return the process id of a child that trains; it exits with 0 when training has ended."""
     child = os.fork()
     if child == 0:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored behind a shell's "&"
         status = 1
         try:
             setting.fit(path)
