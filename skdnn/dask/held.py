@@ -14,6 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from skdnn.dask.columns import in_order
 from skdnn.training.preparation import DATA
+from skdnn.training.targets import check_labels
 
 __all__ = ["HeldRows", "Partition", "Summary", "check_weight", "load_partition", "summarise"]
 
@@ -70,20 +71,23 @@ def load_partition(
     columns : list, default=None
         Columns of the frame that X is of.
     """
+    blamed = arguments[1]
     try:
-        y = np.asarray(y).reshape(-1)
+        y = check_labels(np.asarray(y).reshape(-1), blamed)
+        if y.size:
+            check_classification_targets(y)
+        blamed = arguments[0]
         if weight is not None:
             weight = check_weight(weight, X.shape[0], arguments[2])
         if X.shape[0] == 0 and y.size == 0:
             return Partition(number, None, np.empty(0), weight)
         X = in_order(X, columns, "its block")
         X, y = check_X_y(X, y, **DATA)
-        check_classification_targets(y)
     except (TypeError, ValueError) as error:
         # Dask would replace an error whose text is very long by one that says so
         reason = str(error)
         reason = reason if len(reason) <= _MOST_CHARACTERS else reason[:_MOST_CHARACTERS] + " ..."
-        raise ValueError(f"Partition {number} of {arguments[0]}: {reason}") from error
+        raise ValueError(f"Partition {number} of {blamed}: {reason}") from error
     return Partition(number, X, y, weight)
 
 

@@ -14,6 +14,7 @@ from skdnn.dask.columns import columns_of, in_order
 from skdnn.dask.held import check_weight
 from skdnn.dask.partitions import is_dask_frame, sample_of
 from skdnn.training.preparation import DATA
+from skdnn.training.targets import check_labels
 
 __all__ = ["correct_of_block", "predict_blocks"]
 
@@ -94,7 +95,7 @@ def correct_of_block(
     """
     if X.shape[0] == 0 and np.shape(y)[0] == 0:
         return 0.0, 0.0
-    y = np.asarray(y).reshape(-1)
+    y = check_labels(np.asarray(y).reshape(-1))
     check_consistent_length(X, y)
     right = model.predict(_rows_of(X, columns)) == y
     weight = np.ones(y.size) if weight is None else check_weight(weight, y.size, "sample_weight")

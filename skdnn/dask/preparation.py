@@ -50,7 +50,7 @@ class DaskPreparation(Preparation):
             raise ValueError(f"X{suffix} and y{suffix} cannot be used: {error}") from error
         data = self._open(partitions, names[0])
         summaries = _check_summaries(joined(data.ask("summarise")), X.shape[1], names[0])
-        labels = np.unique(np.concatenate([s.labels for s in summaries]))
+        labels = _labels_of(summaries, names[1])
         need_both = not (suffix or self._incremental)
         classes, _ = encode_labels(labels, known, need_both=need_both, name=names[1])
         token = tokenize(X, y, sample_weight)
@@ -144,6 +144,16 @@ class DaskPreparation(Preparation):
             return float(scorer(echo, logits.reshape(-1, 1), labels, **weight))
 
         return score
+
+
+def _labels_of(summaries: list[Summary], name: str) -> Array:
+    """Return the labels of all partitions, sorted; raise if they are not of one kind."""
+    # which NumPy would make text of
+    if len({summary.labels.dtype.kind in "biuf" for summary in summaries}) > 1:
+        raise ValueError(
+            f"{name} has text in some partitions and numbers in others: convert it to one."
+        )
+    return np.unique(np.concatenate([summary.labels for summary in summaries]))
 
 
 def _check_summaries(summaries: list[Summary], n_features: int, name: str) -> list[Summary]:

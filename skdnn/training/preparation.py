@@ -30,6 +30,7 @@ from skdnn.training.streamed import FileRows
 from skdnn.training.targets import (
     apply_class_weight,
     check_classes,
+    check_labels,
     check_sample_weight,
     encode_labels,
     held_out_rows,
@@ -74,6 +75,7 @@ def check_data(model: Any, X: Any, y: Any = "no_validation", *, reset: bool = Fa
         y = as_labels(y)
     elif isinstance(y, HDF5Matrix) and y.shape[1] == 1:
         y = y.load().reshape(-1)
+    y = _plain_labels(y)
     if not is_on_disk(X):
         return validate_data(model, X, y, reset=reset, **DATA)
     X = as_matrix(X)
@@ -87,6 +89,15 @@ def check_data(model: Any, X: Any, y: Any = "no_validation", *, reset: bool = Fa
     y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
     check_consistent_length(X, y)
     return X, y
+
+
+def _plain_labels(y: Any) -> Any:
+    """Return labels that are objects as what they hold; anything else as it is."""
+    try:
+        labels = np.asarray(y)
+    except ValueError:  # scikit-learn says what is wrong with it
+        return y
+    return check_labels(labels) if labels.dtype == object and labels.ndim > 0 else y
 
 
 class Preparation:

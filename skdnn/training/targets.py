@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from math import ceil
 from numbers import Real
 from typing import Any
@@ -15,6 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 __all__ = [
     "apply_class_weight",
     "check_classes",
+    "check_labels",
     "check_sample_weight",
     "encode_labels",
     "held_out_rows",
@@ -23,11 +25,51 @@ __all__ = [
 Array = np.ndarray
 
 
+def check_labels(y: Array, name: str = "y") -> Array:
+    """Return labels in the dtype of what they are; raise ValueError for gaps and mixtures.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,) or (n_samples, 1)
+        Labels; an array of objects that are numbers or booleans becomes one of those.
+    name : str, default="y"
+        What to call y in an error.
+    """
+    if y.dtype.kind == "f":
+        missing = np.isnan(y)
+    elif y.dtype == object:
+        missing = np.fromiter(map(_is_missing, y.flat), bool, y.size)
+    else:
+        return y
+    if missing.any():
+        raise ValueError(
+            f"{name} has {int(missing.sum())} missing labels, the first in row "
+            f"{int(missing.argmax())}: leave those rows out, or label them."
+        )
+    if y.dtype != object:
+        return y
+    kinds = {type(label) for label in y.flat}
+    if all(issubclass(kind, Real | np.bool_) for kind in kinds):
+        return np.array(y.tolist())
+    if len(kinds) > 1 and not all(issubclass(kind, str) for kind in kinds):
+        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise ValueError(f"{name} mixes labels of the types {names}: convert them to one.")
+    return y
+
+
+def _is_missing(label: Any) -> bool:
+    # pandas, which may not be there, has its own
+    is_pandas = type(label).__name__ in ("NAType", "NaTType")
+    return label is None or is_pandas or (isinstance(label, float) and label != label)
+
+
 def check_classes(classes: ArrayLike | None) -> Array:
     """Return the two labels that partial_fit is told of in its first call, sorted."""
     if classes is None:
         raise ValueError("classes must be passed on the first call to partial_fit.")
-    known = np.unique(column_or_1d(classes))
+    if isinstance(classes, Set):
+        classes = list(classes)
+    known = np.unique(check_labels(column_or_1d(classes), "classes"))
     if known.size != 2:
         raise ValueError(
             "Only binary classification is supported: classes must hold 2 different labels, got "
@@ -62,29 +104,41 @@ def encode_labels(
     ValueError
         When y does not hold two classes, or not the known ones.
     """
-    y = column_or_1d(y, warn=True)
-    with np.errstate(invalid="ignore"):  # NaN is an error there, after a cast
-        check_classification_targets(y)
+    y = check_labels(column_or_1d(y, warn=True), name)
+    check_classification_targets(y)
     found = np.unique(y)
+    labels = _listed(found)
+    if known is not None and not np.isin(found, known).all():
+        unknown = np.setdiff1d(found, known)
+        raise ValueError(
+            f"{name} has {_listed(unknown)}, which {'is' if unknown.size == 1 else 'are'} not "
+            f"among the classes {', '.join(map(str, known))}: {name} must have the same classes as "
+            "the rows trained on before (fit, warm_start, partial_fit)."
+        )
     if found.size > 2:
         raise ValueError(
             "Only binary classification is supported. The type of the target is "
-            f"{type_of_target(y)}."
+            f"{type_of_target(y)}: {name} has {labels}. For more than two classes, use "
+            "sklearn.multiclass.OneVsRestClassifier(DeepBinaryClassifier())."
         )
     if known is None and found.size < 2:
         raise ValueError(
             "DeepBinaryClassifier needs samples of 2 classes in the data, but the data contains "
             f"only one class: {found[0]}."
         )
-    if known is not None and (
-        not np.isin(found, known).all() or (need_both and found.size < known.size)
-    ):
+    if known is not None and need_both and found.size < known.size:
         raise ValueError(
             f"{name} must have the same classes as the rows trained on before (fit, warm_start, "
-            f"partial_fit): they are {known}, {name} has {found}."
+            f"partial_fit): they are {', '.join(map(str, known))}, {name} has {labels} alone."
         )
     classes = found if known is None else known
     return classes, y == classes[1]
+
+
+def _listed(labels: Array, most: int = 5) -> str:
+    """Return labels as an error names them."""
+    listed = ", ".join(map(str, labels[:most])) + (", ..." if labels.size > most else "")
+    return f"the label{'s' if labels.size > 1 else ''} {listed}"
 
 
 def check_sample_weight(

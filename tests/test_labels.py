@@ -1,0 +1,123 @@
+"""Labels of every kind: taken as what they hold, or refused by name."""
+
+import dask.array as da
+import numpy as np
+import pandas as pd
+import pytest
+from distributed import Client
+from numpy.testing import assert_array_equal
+
+from skdnn import DeepBinaryClassifier
+from skdnn.dask import DaskDeepBinaryClassifier
+from skdnn.dask.held import load_partition
+
+N_ROWS = 60
+
+
+@pytest.fixture(scope="module")
+def X():
+    return np.random.RandomState(0).standard_normal((N_ROWS, 3))
+
+
+@pytest.fixture(scope="module")
+def client():
+    with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=None) as c:
+        yield c
+
+
+def make(kind=DeepBinaryClassifier, **parameters):
+    return kind((3,), max_iter=2, tol=None, random_state=0, **parameters)
+
+
+def on_cluster(*arrays):
+    return [da.from_array(a, chunks=(20, *(-1 for _ in a.shape[1:])), name=False) for a in arrays]
+
+
+HELD = [
+    (lambda signs: signs.astype(int), np.int64),
+    (lambda signs: signs, np.bool_),
+    (lambda signs: signs.astype(float), np.float64),
+]
+
+
+@pytest.mark.parametrize(("hold", "dtype"), HELD, ids=["integers", "booleans", "floats"])
+def test_object_arrays_are_fitted_as_what_they_hold(X, hold, dtype):
+    labels = hold(X[:, 0] > 0)
+    model = make().fit(X, labels.astype(object))
+    assert model.classes_.dtype == dtype
+    assert_array_equal(model.predict(X), make().fit(X, labels).predict(X))
+
+
+@pytest.mark.parametrize(("hold", "dtype"), HELD, ids=["integers", "booleans", "floats"])
+def test_object_arrays_on_a_cluster_are_fitted_as_what_they_hold(client, X, hold, dtype):
+    labels = hold(X[:, 0] > 0)
+    model = make(DaskDeepBinaryClassifier).fit(*on_cluster(X, labels.astype(object)))
+    assert model.classes_.dtype == dtype
+    assert_array_equal(model.predict(X), make().fit(X, labels).predict(X))
+    assert model.score(*on_cluster(X, labels.astype(object))) == model.score(X, labels)
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+def test_missing_text_labels_are_told_of(X, missing):
+    y = np.where(X[:, 0] > 0, "yes", "no").astype(object)
+    y[30:32] = [missing, missing]
+    with pytest.raises(ValueError, match="y has 2 missing labels, the first in row 30"):
+        make().fit(X, y)
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
+def test_missing_text_labels_on_a_cluster_are_told_of_y(client, X, missing):
+    y = np.where(X[:, 0] > 0, "yes", "no").astype(object)
+    y[30:32] = [missing, missing]
+    with pytest.raises(ValueError, match=r"Partition 1 of y: y has 2 missing .* in row 10"):
+        make(DaskDeepBinaryClassifier).fit(*on_cluster(X, y))
+
+
+def test_missing_numbers_in_a_partition_are_told_of_y(X):
+    y = np.array([0.0, np.nan] * 30)
+    with pytest.raises(ValueError, match="Partition 4 of y_val: y_val has 30 missing labels"):
+        load_partition(4, X, y, None, ("X_val", "y_val", "sample_weight_val"))
+
+
+def test_text_and_numbers_together_are_no_labels(client, X):
+    mixed = np.array([0, "a"] * 30, object)
+    with pytest.raises(ValueError, match="y mixes labels of the types int, str"):
+        make().fit(X, mixed)
+    by_partition = np.array([0, 1] * 15 + ["0", "1"] * 15, object)
+    collections = on_cluster(X, by_partition)
+    collections[1] = collections[1].rechunk(30)
+    with pytest.raises(ValueError, match="y has text in some partitions and numbers in others"):
+        make(DaskDeepBinaryClassifier).fit(collections[0].rechunk((30, -1)), collections[1])
+
+
+def test_third_label_is_told_with_the_known_ones(X):
+    y = np.arange(N_ROWS) % 2
+    third = np.arange(N_ROWS) % 3
+    with pytest.raises(ValueError, match=r"y has the labels 0, 1, 2.*OneVsRestClassifier"):
+        make().fit(X, third)
+    message = "has the label 2, which is not among the classes 0, 1"
+    with pytest.raises(ValueError, match=f"y_val {message}"):
+        make(early_stopping=True).fit(X, y, X_val=X, y_val=third)
+    with pytest.raises(ValueError, match=f"y {message}"):
+        make().partial_fit(X, y, classes=[0, 1]).partial_fit(X, third)
+
+
+def test_third_label_on_a_cluster_is_told_with_the_known_ones(client, X):
+    y = np.arange(N_ROWS) % 2
+    third = np.arange(N_ROWS) % 3
+    X_, y_, third_ = on_cluster(X, y, third)
+    with pytest.raises(ValueError, match=r"y has the labels 0, 1, 2.*OneVsRestClassifier"):
+        make(DaskDeepBinaryClassifier).fit(X_, third_)
+    message = "has the label 2, which is not among the classes 0, 1"
+    with pytest.raises(ValueError, match=f"y_val {message}"):
+        make(DaskDeepBinaryClassifier, early_stopping=True).fit(X_, y_, X_val=X_, y_val=third_)
+    model = make(DaskDeepBinaryClassifier).partial_fit(X_, y_, classes={0, 1})
+    with pytest.raises(ValueError, match=f"y {message}"):
+        model.partial_fit(X_, third_)
+
+
+@pytest.mark.parametrize("classes", [{1, 0}, frozenset({0, 1}), np.array([0, 1], object)])
+def test_classes_may_be_a_set(X, classes):
+    y = np.arange(N_ROWS) % 2
+    model = make().partial_fit(X, y, classes=classes)
+    assert_array_equal(model.classes_, [0, 1])
