@@ -448,8 +448,11 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         self, X: Any, y: Any, sample_weight: Any, *, incremental: bool = False, **given: Any
     ) -> Self:
         """Check, begin, train, publish; or leave everything as it was."""
-        with self._unchanged_on_error(diverged_is_unfitted=not (incremental or self.warm_start)):
-            preparation = self._prepare(incremental)
+        unfitted = not (incremental or self.warm_start)
+        with (
+            self._unchanged_on_error(diverged_is_unfitted=unfitted),
+            self._prepare(incremental) as preparation,
+        ):
             call = preparation.check(X, y, sample_weight, **given)
             metadata = None if sample_weight is None else {"sample_weight": sample_weight}
             with FitRun(

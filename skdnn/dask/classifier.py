@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any, Literal, Self
 
@@ -22,7 +21,6 @@ from skdnn.dask.columns import columns_of
 from skdnn.dask.lazy import correct_of_block, predict_blocks
 from skdnn.dask.partitions import check_collection, delayed_rows, sample_of
 from skdnn.dask.preparation import DaskPreparation
-from skdnn.dask.remote import RemoteData
 
 __all__ = ["DaskDeepBinaryClassifier"]
 
@@ -270,22 +268,6 @@ class DaskDeepBinaryClassifier(DeepBinaryClassifier):
             sample_weight_val=sample_weight_val,
         )
 
-    @contextmanager
-    def _unchanged_on_error(self, *, diverged_is_unfitted: bool) -> Iterator[None]:
-        """Give the workers' memory back too, whatever happens."""
-        self._open_data: list[RemoteData] = []
-        try:
-            # wait and actors look for the current client
-            with (
-                self._find_client().as_current(),
-                super()._unchanged_on_error(diverged_is_unfitted=diverged_is_unfitted),
-            ):
-                yield
-        finally:
-            for data in self._open_data:
-                data.close()
-            del self._open_data
-
     # ------------------------------------------------------------------ prediction
 
     def decision_function(self, X: Any) -> Any:
@@ -436,15 +418,13 @@ class DaskDeepBinaryClassifier(DeepBinaryClassifier):
             Has the same parameters and fitted attributes, and trains and predicts here.
         """
         local = DeepBinaryClassifier()
-        own = ("client", "timeout", "_open_data")
+        own = ("client", "timeout")
         local.__dict__.update({name: v for name, v in vars(self).items() if name not in own})
         return local
 
     def __getstate__(self) -> dict[str, Any]:
-        # a connection stays where it is, and so do the data of a fit that callbacks look into
-        state = {**super().__getstate__(), "client": None}
-        state.pop("_open_data", None)
-        return state
+        # a connection stays where it is
+        return {**super().__getstate__(), "client": None}
 
     def __sklearn_clone__(self) -> Self:
         client, self.client = self.client, None

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from skdnn.dask.evaluation import NetworkPlan
 from skdnn.dask.order import SAME_ORDER_ROWS, Order
 from skdnn.dask.remote import RemoteData
 from skdnn.network.network import Network
@@ -31,6 +32,8 @@ class RemoteObjective:
         Who holds the rows.
     n_rows : int
         Number of rows.
+    plan : NetworkPlan
+        What the workers built their networks from.
     weight_sum : float
         Sum of their weights, over ``mean_weight``.
     mean_weight : float
@@ -45,13 +48,12 @@ class RemoteObjective:
         Draws the orders and the dropout.
     """
 
-    part_size = 1
-
     def __init__(
         self,
         network: Network,
         data: RemoteData,
         n_rows: int,
+        plan: NetworkPlan,
         *,
         weight_sum: float,
         mean_weight: float,
@@ -68,6 +70,7 @@ class RemoteObjective:
         self.n_batches = math.ceil(n_rows / batch_size)
         self._n_rows = n_rows
         self._data = data
+        self._plan = plan
         self._batch_size = batch_size
         self._shuffle = shuffle and self.n_batches > 1
         self._random_state = random_state
@@ -122,6 +125,11 @@ class RemoteObjective:
             value += 0.5 * self._penalty * length * length  # ** would raise where this is inf
             self._add_weights(self._penalty)
         return value, n_rows
+
+    def dead_layers(self) -> list[int]:
+        """Return the hidden layers, counted from 1, that none of the rows activates."""
+        answers = self._data.ask("dead_layers", self.parameters, self._plan)
+        return sorted(set.intersection(*answers))
 
     def close(self) -> None:
         """Keep the rows: they are asked about the dead layers after training."""

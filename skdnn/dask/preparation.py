@@ -6,7 +6,8 @@ Decides what `skdnn.training.preparation` decides, by what the partitions report
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from contextlib import ExitStack, closing
+from typing import Any, Self
 
 import numpy as np
 from dask.base import tokenize
@@ -29,7 +30,17 @@ Array = np.ndarray
 
 
 class DaskPreparation(Preparation):
-    """`Preparation` for Dask collections."""
+    """`Preparation` for Dask collections, which gives the workers' memory back at its end."""
+
+    def __enter__(self) -> Self:
+        self._client = self._model._find_client()
+        with ExitStack() as opened:
+            opened.enter_context(self._client.as_current())  # actors look for it
+            self._opened = opened.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._opened.close()
 
     def _rows_of(
         self, X: Any, y: Any, sample_weight: Any, known: Array | None, suffix: str = ""
@@ -59,12 +70,10 @@ class DaskPreparation(Preparation):
             data.set_up("hold_out_all")
         return classes, rows
 
-    def _open(self, partitions: list[Any], name: str = "X") -> RemoteData:
+    def _open(self, partitions: list[Any], name: str) -> RemoteData:
         """Load partitions, to be given back at the end of the call."""
-        model = self._model
-        data = RemoteData(model._find_client(), partitions, float(model.timeout), name)
-        model._open_data.append(data)
-        return data
+        data = RemoteData(self._client, partitions, float(self._model.timeout), name)
+        return self._opened.enter_context(closing(data))
 
     def _encode(
         self,

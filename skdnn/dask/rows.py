@@ -126,6 +126,7 @@ class RemoteRows:
             network,
             self.data,
             self.shape[0],
+            self.plan,
             weight_sum=self.weight_sum / mean_weight,
             mean_weight=mean_weight,
             batch_size=batch_size,
@@ -148,8 +149,3 @@ class RemoteRows:
             return loss, score(views, np.concatenate([part for _, part in logits]))
 
         return validate
-
-    def dead_layers(self, network: Network, space: Any, block: int) -> list[int]:
-        """Return the hidden layers, counted from 1, that no row activates."""
-        answers = self.data.ask("dead_layers", network.parameters, self.plan)
-        return sorted(set.intersection(*answers))

@@ -18,7 +18,7 @@ from skdnn.datasets.rows import row_blocks
 from skdnn.network.evaluation import Batch, Batches, length, make_evaluator
 from skdnn.network.loss import log_loss, signs_of
 from skdnn.network.network import Network
-from skdnn.network.prediction import predict_logits
+from skdnn.network.prediction import dead_layers, predict_logits
 from skdnn.numerics.threads import Crew
 from skdnn.numerics.vectors import AddMultiple, largest_magnitude, norm
 from skdnn.training.rowspace import FullSpace, RowSpace
@@ -69,8 +69,6 @@ class Objective:
         What the sum over an epoch of rows times value is divided by, to give the objective.
     n_batches, n_weights : int
         Batches of an epoch, and leading parameters that the penalty acts on.
-    part_size : int
-        Rows of a thread's share of a batch.
     crew : Crew or None
         The threads.
     """
@@ -94,6 +92,7 @@ class Objective:
         self.gradient = network.gradient
         self._n_samples = X.shape[0]
         self._network = network
+        self._X = X
         self.weight_sum = float(self._n_samples)
         self._sample_weight: Any = None
         if sample_weight is not None:
@@ -117,7 +116,7 @@ class Objective:
         self._space = FullSpace(X.shape[1]) if space is None else space
         self.crew: Any = crew
         n_parts = 1 if crew is None else crew.n_shares
-        self.part_size = math.ceil(self._batch_size / n_parts)
+        self._part_size = math.ceil(self._batch_size / n_parts)
         # one byte a row: a batch's are copied to the dtype that they are multiplied in
         self._signs = signs_of(y, np.dtype(np.int8))
         self._rows = X, self._signs, self._sample_weight  # that batches are of
@@ -181,13 +180,13 @@ class Objective:
     def _loss(self, batch: Batch, divisor: float) -> float:
         """Evaluate a batch without the penalty."""
         n_rows = length(batch)
-        if n_rows > self.part_size:
+        if n_rows > self._part_size:
             return self._evaluate_side_by_side(batch, n_rows, divisor)
         return self._evaluators[0].evaluate(*self._rows, batch, divisor, self._random_state)
 
     def _evaluate_side_by_side(self, batch: Batch, n_rows: int, divisor: float) -> float:
         """Give each thread its share of the rows, and add the gradients up."""
-        starts = range(0, n_rows, self.part_size)
+        starts = range(0, n_rows, self._part_size)
         values = [0.0] * len(starts)
 
         def evaluate(k: int, share: Batch) -> None:
@@ -195,7 +194,7 @@ class Objective:
 
         tasks = []
         for k, start in enumerate(starts):
-            stop = min(start + self.part_size, n_rows)
+            stop = min(start + self._part_size, n_rows)
             if isinstance(batch, slice):
                 share: Batch = slice(batch.start + start, batch.start + stop)
             else:
@@ -223,6 +222,10 @@ class Objective:
     def all_rows(self) -> Batch:
         """Return the batch of all rows."""
         return slice(0, self._n_samples)
+
+    def dead_layers(self) -> list[int]:
+        """Return the hidden layers, counted from 1, that none of the rows activates."""
+        return dead_layers(self._network, self._X, self._part_size, row_blocks)
 
     def close(self) -> None:
         """Let go of what an epoch that was broken off still holds."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -100,8 +101,8 @@ def _plain_labels(y: Any) -> Any:
     return check_labels(labels) if labels.dtype == object and labels.ndim > 0 else y
 
 
-class Preparation:
-    """One call of fit or partial_fit, before training.
+class Preparation(AbstractContextManager["Preparation"]):
+    """One call of fit or partial_fit, before training; a context around all of it.
 
     Parameters
     ----------
@@ -121,6 +122,9 @@ class Preparation:
         self._hidden = hidden_layer_sizes
         self._incremental = incremental
         self._continuing = hasattr(model, "coefs_") and (incremental or model.warm_start)
+
+    def __exit__(self, *error: object) -> None:
+        """Let go of what the call had opened."""
 
     def check(
         self,

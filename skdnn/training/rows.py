@@ -13,9 +13,7 @@ from typing import Any, Self
 import numpy as np
 import scipy.sparse
 
-from skdnn.datasets.rows import row_blocks
 from skdnn.network.network import Network
-from skdnn.network.prediction import dead_layers
 from skdnn.numerics.threads import Crew, blas_threads
 from skdnn.numerics.vectors import all_finite
 from skdnn.training.fingerprint import canonical
@@ -132,8 +130,3 @@ class Rows:
             return loss, -loss if score is None else score(views, X)
 
         return validate
-
-    def dead_layers(self, network: Network, space: FullSpace | RowSpace, block: int) -> list[int]:
-        """Return the hidden layers, counted from 1, that no row activates."""
-        X = self.X if space.rows is None else space.rows
-        return dead_layers(network, X, block, row_blocks)

@@ -156,8 +156,7 @@ class Training:
         dead: list[int] = []
         if not self._call.incremental:
             # of the latest parameters: that is where training could not go on
-            space, block = self._coordinates.space, self._objective.part_size
-            dead = self._call.rows.dead_layers(self._network, space, block)
+            dead = self._objective.dead_layers()
         return replace(
             self._outcome(weights),
             state=state,
