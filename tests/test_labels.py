@@ -121,3 +121,11 @@ def test_classes_may_be_a_set(X, classes):
     y = np.arange(N_ROWS) % 2
     model = make().partial_fit(X, y, classes=classes)
     assert_array_equal(model.classes_, [0, 1])
+
+
+@pytest.mark.parametrize("dtype", [float, object])
+def test_an_infinite_label_is_told(X, dtype):
+    y = (X[:, 0] > 0).astype(dtype)
+    y[7] = np.inf
+    with pytest.raises(ValueError, match="y contains infinity"):
+        make().fit(X, y)

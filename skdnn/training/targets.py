@@ -46,11 +46,16 @@ def check_labels(y: Array, name: str = "y") -> Array:
             f"{name} has {int(missing.sum())} missing labels, the first in row "
             f"{int(missing.argmax())}: leave those rows out, or label them."
         )
+    if y.dtype.kind == "f" and np.isinf(y).any():
+        raise ValueError(
+            f"{name} contains infinity, which is no label: the first is in row "
+            f"{int(np.isinf(y).argmax())}."
+        )
     if y.dtype != object:
         return y
     kinds = {type(label) for label in y.flat}
     if all(issubclass(kind, Real | np.bool_) for kind in kinds):
-        return np.array(y.tolist())
+        return check_labels(np.array(y.tolist()), name)
     if len(kinds) > 1 and not all(issubclass(kind, str) for kind in kinds):
         names = ", ".join(sorted(kind.__name__ for kind in kinds))
         raise ValueError(f"{name} mixes labels of the types {names}: convert them to one.")
