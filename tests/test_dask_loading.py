@@ -186,7 +186,7 @@ def test_worker_that_is_stopped_while_loading_changes_nothing(client, data, monk
         stop(next(iter(client.nthreads())))
     else:
         moment(monkeypatch, lambda future: stop(client.who_has([future])[future.key][0]))
-    model = DaskDeepBinaryClassifier(**PARAMETERS, timeout=5)
+    model = DaskDeepBinaryClassifier(**PARAMETERS, timeout=10)
     try:
         run_in_thread(lambda: model.fit(*split(*data)))
     finally:

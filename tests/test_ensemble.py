@@ -49,11 +49,19 @@ WEIGHTS_DO_NOT_REPEAT = {
 }
 
 
+@pytest.fixture
+def close_in_float32(monkeypatch):
+    """Let checks compare as float32 allows, which networks are trained in: 1e-7 is one rounding."""
+    close = functools.partial(assert_allclose_dense_sparse, rtol=1e-4)
+    monkeypatch.setattr(estimator_checks, "assert_allclose_dense_sparse", close)
+
+
 @QUIET
 @parametrize_with_checks(
     [DeepEnsembleClassifier(n_estimators=2), DeepEnsembleClassifier()],
     expected_failed_checks=lambda e: WEIGHTS_DO_NOT_REPEAT,
 )
+@pytest.mark.usefixtures("close_in_float32")
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
@@ -64,10 +72,8 @@ FULL_BATCH = DeepBinaryClassifier((8,), solver="gd", learning_rate_init=0.5, max
 
 @QUIET
 @parametrize_with_checks([DeepEnsembleClassifier(FULL_BATCH, n_estimators=2, encoder=None)])
-def test_scikit_learn_checks_without_encoder(estimator, check, monkeypatch):
-    # networks are trained in float32, of which the default tolerance is a single rounding
-    close = functools.partial(assert_allclose_dense_sparse, rtol=1e-4)
-    monkeypatch.setattr(estimator_checks, "assert_allclose_dense_sparse", close)
+@pytest.mark.usefixtures("close_in_float32")
+def test_scikit_learn_checks_without_encoder(estimator, check):
     check(estimator)
 
 
