@@ -7,11 +7,16 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from hypothesis import settings
 from sklearn.datasets import load_breast_cancer
 from sklearn.preprocessing import StandardScaler
 
 from skdnn import Checkpoint, DeepBinaryClassifier, save_model
 from tests import checkpoints, model_files
+
+# a busy machine may take its time for an example
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

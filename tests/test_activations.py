@@ -125,13 +125,13 @@ def test_infinite_input_gives_the_limit(name, limits):
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 @given(z=st.floats(allow_nan=False, allow_infinity=False))
-@settings(deadline=None, derandomize=True, max_examples=50)
+@settings(derandomize=True, max_examples=50)
 def test_finite_input_gives_a_finite_value(name, z):
     assert np.isfinite(value(name, np.array([z]))).all()
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
 @given(z=st.floats(-1e3, 1e3))
-@settings(deadline=None, derandomize=True, max_examples=50)
+@settings(derandomize=True, max_examples=50)
 def test_derivative_is_bounded(name, z):
     assert abs(derivative(name, np.array([z]))[0]) <= 1.2

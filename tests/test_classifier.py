@@ -524,7 +524,7 @@ def test_weights_of_one_are_no_weights(solver, data):
 
 
 @given(scale=st.floats(1e-200, 1e200))
-@settings(deadline=None, derandomize=True, max_examples=20)
+@settings(derandomize=True, max_examples=20)
 def test_scale_of_the_weights_does_not_matter_without_penalty(scale):
     X, y = np.arange(8.0)[:, None] - 3.5, np.array([0, 0, 1, 0, 1, 0, 1, 1])
     weight = np.linspace(1, 2, 8)

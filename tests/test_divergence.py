@@ -233,7 +233,7 @@ def test_row_without_a_prediction_is_named(data):
     X=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=6, max_size=6),
     solver=st.sampled_from(SOLVERS),
 )
-@settings(deadline=None, derandomize=True, max_examples=100)
+@settings(derandomize=True, max_examples=100)
 def test_any_finite_features_give_probabilities_or_divergence(X, solver):
     X = np.array(X).reshape(6, 1)
     probabilities = probabilities_or_divergence(make_model(solver, (2,)), X, [0, 1, 0, 1, 0, 1])

@@ -82,7 +82,7 @@ def test_nan_is_no_improvement():
 
 
 @given(losses=st.lists(st.floats(allow_nan=True), min_size=1, max_size=50))
-@settings(deadline=None, derandomize=True, max_examples=50)
+@settings(derandomize=True, max_examples=50)
 def test_without_tol_there_is_no_plateau(losses):
     plateau = Plateau(None, 1)
     assert not any(plateau.update(loss) for loss in losses)
@@ -201,21 +201,21 @@ def test_split_is_stratified(n_negative, n_positive, fraction, expected):
 
 
 @given(n_negative=rows, n_positive=rows, fraction=fractions)
-@settings(deadline=None, derandomize=True, max_examples=100)
+@settings(derandomize=True, max_examples=100)
 def test_both_classes_are_held_out(n_negative, n_positive, fraction):
     positive, out = split(n_negative, n_positive, fraction)
     assert set(positive[out]) == {False, True}
 
 
 @given(n_negative=rows, n_positive=rows, fraction=fractions)
-@settings(deadline=None, derandomize=True, max_examples=100)
+@settings(derandomize=True, max_examples=100)
 def test_both_classes_are_left_to_train_on(n_negative, n_positive, fraction):
     positive, out = split(n_negative, n_positive, fraction)
     assert set(positive[~out]) == {False, True}
 
 
 @given(n_negative=rows, n_positive=rows, fraction=fractions)
-@settings(deadline=None, derandomize=True, max_examples=100)
+@settings(derandomize=True, max_examples=100)
 def test_held_out_share_of_a_class_is_near_the_fraction(n_negative, n_positive, fraction):
     positive, out = split(n_negative, n_positive, fraction)
     assert abs((out & positive).sum() - fraction * n_positive) <= 2

@@ -42,14 +42,14 @@ def test_every_rule_has_a_variance_here():
 
 @pytest.mark.parametrize("rule", INITIALIZERS)
 @given(n_in=units, n_out=units)
-@settings(deadline=None, derandomize=True, max_examples=30)
+@settings(derandomize=True, max_examples=30)
 def test_variance_is_that_of_the_table(rule, n_in, n_out):
     assert weight_variance(rule, n_in, n_out) == pytest.approx(VARIANCES[rule](n_in, n_out))
 
 
 @pytest.mark.parametrize("rule", INITIALIZERS)
 @given(n_in=units, n_out=units, scale=st.floats(1e-6, 1e6))
-@settings(deadline=None, derandomize=True, max_examples=30)
+@settings(derandomize=True, max_examples=30)
 def test_scale_replaces_the_numerator(rule, n_in, n_out, scale):
     expected = VARIANCES[rule](n_in, n_out) / NUMERATORS[rule] * scale
     assert weight_variance(rule, n_in, n_out, scale) == pytest.approx(expected)

@@ -209,7 +209,7 @@ def selections(draw, n_rows):
 
 
 @given(selections(53), st.sampled_from(sorted(LAYOUTS)))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_any_chain_of_selections_is_that_of_numpy(path, selection, layout):
     keys, rows = selection
     view = HDF5Matrix(path, f"layout/{layout}")

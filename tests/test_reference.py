@@ -388,14 +388,14 @@ def test_log_probabilities_are_within_4_ulp(dtype, column):
 
 
 @given(z=st.floats(allow_nan=False, allow_infinity=False))
-@settings(deadline=None, derandomize=True, max_examples=200)
+@settings(derandomize=True, max_examples=200)
 def test_any_log_probability_of_float64_is_within_4_ulp(z):
     values = logistic_model(np.float64).predict_log_proba([[z]])[0]
     assert ulps(values, exact_log_probability([-z, z]), np.float64).max() <= 4
 
 
 @given(z=st.floats(allow_nan=False, allow_infinity=False, width=32))
-@settings(deadline=None, derandomize=True, max_examples=200)
+@settings(derandomize=True, max_examples=200)
 def test_any_log_probability_of_float32_is_within_4_ulp(z):
     X = np.array([[z]], np.float32)
     values = logistic_model(np.float32).predict_log_proba(X)[0]
@@ -452,7 +452,7 @@ def test_gradient_of_extreme_logits_is_finite(dtype, positive, sign, size):
 
 
 @given(z=st.floats(allow_nan=False, allow_infinity=False), positive=st.booleans())
-@settings(deadline=None, derandomize=True, max_examples=200)
+@settings(derandomize=True, max_examples=200)
 def test_gradient_by_the_logit_is_probability_minus_target(z, positive):
     _, gradient = loss_and_gradient([z], positive)
     with mpmath.workprec(200):
@@ -461,7 +461,7 @@ def test_gradient_by_the_logit_is_probability_minus_target(z, positive):
 
 
 @given(z=st.floats(allow_nan=False, allow_infinity=False), positive=st.booleans())
-@settings(deadline=None, derandomize=True, max_examples=200)
+@settings(derandomize=True, max_examples=200)
 def test_loss_is_the_negative_log_probability(z, positive):
     loss, _ = loss_and_gradient([z], positive)
     with mpmath.workprec(200):

@@ -123,27 +123,27 @@ steps = st.integers(1, 10**6)
 
 
 @given(step=steps, n_plateaus=st.integers(0, 20))
-@settings(deadline=None, derandomize=True, max_examples=30)
+@settings(derandomize=True, max_examples=30)
 def test_constant_rate_is_constant(step, n_plateaus):
     assert constant(0.3).rate(step, 10, n_plateaus) == 0.3
 
 
 @given(step=steps, power_t=st.floats(0, 2))
-@settings(deadline=None, derandomize=True, max_examples=30)
+@settings(derandomize=True, max_examples=30)
 def test_invscaling_rate_falls_with_a_power_of_the_step(step, power_t):
     schedule = make_schedule("invscaling", 0.3, power_t=power_t)
     assert schedule.rate(step, 10, 0) == pytest.approx(0.3 / step**power_t, rel=1e-14)
 
 
 @given(step=steps, n_plateaus=st.integers(0, 12))
-@settings(deadline=None, derandomize=True, max_examples=30)
+@settings(derandomize=True, max_examples=30)
 def test_adaptive_rate_is_a_fifth_after_every_plateau(step, n_plateaus):
     schedule = make_schedule("adaptive", 0.3, power_t=0.5)
     assert schedule.rate(step, 10, n_plateaus) == pytest.approx(0.3 / 5**n_plateaus, rel=1e-14)
 
 
 @given(horizon=st.integers(1, 10**4), share=st.floats(0, 1))
-@settings(deadline=None, derandomize=True, max_examples=30)
+@settings(derandomize=True, max_examples=30)
 def test_cosine_rate_is_half_a_cosine(horizon, share):
     step = 1 + int(share * (horizon - 1))
     rate = make_schedule("cosine", 0.3, power_t=0.5).rate(step, horizon, 0)
@@ -162,7 +162,7 @@ def test_one_cycle_rate_goes_up_and_down(step, expected):
 
 @pytest.mark.parametrize("name", ["cosine", "one_cycle"])
 @given(step=steps, horizon=st.integers(1, 10**4))
-@settings(deadline=None, derandomize=True, max_examples=30)
+@settings(derandomize=True, max_examples=30)
 def test_rate_stays_between_zero_and_its_start(name, step, horizon):
     assert 0 < make_schedule(name, 0.3, power_t=0.5).rate(step, horizon, 0) <= 0.3
 

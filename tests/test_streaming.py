@@ -73,9 +73,7 @@ def test_windows_in_order_have_the_batches_of_an_array(large):
     kind=st.sampled_from(["all", "slice", "back", "some", "shuffled"]),
     dtype=st.sampled_from([np.float32, np.float64]),
 )
-@settings(
-    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_an_epoch_has_every_row_once_in_full_batches(
     tmp_path, n_rows, batch_size, chunk, extra, seed, kind, dtype
 ):
