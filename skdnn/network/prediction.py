@@ -12,6 +12,7 @@ from sklearn.utils import gen_batches
 from skdnn import kernels
 from skdnn.network.activations import Activation
 from skdnn.network.network import Network, forward
+from skdnn.numerics.threads import single_blas_thread
 
 __all__ = ["dead_layers", "predict_logits"]
 
@@ -26,6 +27,9 @@ _PREDICTION_BLOCK = 2**17
 _INPUT_BLOCK = 2**21
 # What is compiled is fast with fewer activations at a time, that stay in the core's own cache
 _COMPILED_BLOCK = 2**15
+# From about so many multiplications on, BLAS wakes its threads for every product of a block. They
+# meet at each, and wait for each other wherever a core has other work.
+_THREADED_PRODUCTS = 2**18
 
 
 def _slices(X: Any, size: int) -> Iterable[Any]:
@@ -73,10 +77,12 @@ def predict_logits(
     run = _block_predictor(weights, biases, activation, block)
     logits = np.empty(n_samples, dtype)
     start = 0
-    for rows in row_blocks(X, block):
-        n_rows = rows.shape[0]
-        run(rows.astype(dtype, copy=False), logits[start : start + n_rows])
-        start += n_rows
+    n_products = n_samples * sum(w.size for w in weights)
+    with single_blas_thread(n_products > _THREADED_PRODUCTS):
+        for rows in row_blocks(X, block):
+            n_rows = rows.shape[0]
+            run(rows.astype(dtype, copy=False), logits[start : start + n_rows])
+            start += n_rows
     return logits
 
 
