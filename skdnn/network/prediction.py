@@ -67,8 +67,9 @@ def predict_logits(
         X = X.tocsr()
     n_samples = X.shape[0]
     dtype = np.result_type(X.dtype, weights[0].dtype)
-    weights = [np.ascontiguousarray(w, dtype) for w in weights]
-    biases = [np.ascontiguousarray(b, dtype) for b in biases]
+    # what came over a network may be anywhere in memory
+    weights = [np.require(w, dtype, ("C", "A")) for w in weights]
+    biases = [np.require(b, dtype, ("C", "A")) for b in biases]
     widths = [b.size for b in biases]
     block = min(n_samples, _PREDICTION_BLOCK // max(widths))
     if not scipy.sparse.issparse(X):

@@ -44,7 +44,7 @@ def check_labels(y: Array, name: str = "y") -> Array:
     if missing.any():
         raise ValueError(
             f"{name} has {int(missing.sum())} missing labels, the first in row "
-            f"{int(missing.argmax())}: leave those rows out, or label them."
+            f"{int(missing.argmax())} (NaN or None): leave those rows out, or label them."
         )
     if y.dtype.kind == "f" and np.isinf(y).any():
         raise ValueError(
