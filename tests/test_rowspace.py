@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 
-import skdnn.training.build
+import skdnn.training.coordinates
 from skdnn import DeepBinaryClassifier
 from skdnn.training.rowspace import RowSpace, row_space_pays
 
@@ -207,5 +207,5 @@ def test_memory_that_the_cost_model_does_not_see_ends_in_direct_training(monkeyp
     def no_memory(*_):
         raise MemoryError
 
-    monkeypatch.setattr(skdnn.training.build, "RowSpace", no_memory)
+    monkeypatch.setattr(skdnn.training.coordinates, "RowSpace", no_memory)
     assert_array_equal(clone(model).fit(X, y).coefs_[0], direct.coefs_[0])

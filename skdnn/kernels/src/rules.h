@@ -46,8 +46,8 @@ static ONE_COPY void F(clip)(const rule_t *rule)
         length = F(norm)(gradient, n);
     }
     if (!(length <= longest)) {
-        T factor = (T)(longest / length);
-        for (int64_t k = 0; k < n; k++) gradient[k] *= factor;
+        double factor = longest / length; /* subnormal in T, perhaps */
+        for (int64_t k = 0; k < n; k++) gradient[k] = (T)(gradient[k] * factor);
     }
 }
 
