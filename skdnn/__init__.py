@@ -4,9 +4,9 @@ from skdnn._version import __version__
 from skdnn.callbacks import Checkpoint, load_checkpoint
 from skdnn.classifier import DeepBinaryClassifier
 from skdnn.ensemble import DeepEnsembleClassifier
+from skdnn.kernels.versions import show_versions
 from skdnn.persistence import ModelFileError, load_model, save_model
 from skdnn.solvers import DivergenceError
-from skdnn.versions import show_versions
 
 __all__ = [
     "Checkpoint",

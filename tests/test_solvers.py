@@ -181,7 +181,7 @@ def test_plateau_lowers_an_adaptive_rate_until_it_is_below_a_millionth():
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_solver_steps_at_the_rates_of_its_schedule(name):
     schedule = make_schedule(name, 0.1, power_t=0.5)
-    rates = watched(GradientDescent(schedule, 4), n_epochs=4).rates
+    rates = watched(GradientDescent(schedule, horizon=4), n_epochs=4).rates
     assert rates == [schedule.rate(step, 4, 0) for step in (1, 2, 3, 4)]
 
 

@@ -13,7 +13,8 @@ from skdnn.dask.order import SAME_ORDER_ROWS, Order
 from skdnn.dask.remote import RemoteData
 from skdnn.network.network import Network
 from skdnn.numerics.threads import Crew
-from skdnn.numerics.vectors import AddMultiple, largest_magnitude, norm
+from skdnn.numerics.vectors import largest_magnitude
+from skdnn.training.objective import penalise
 
 __all__ = ["RemoteObjective"]
 
@@ -77,7 +78,7 @@ class RemoteObjective:
         self._drops_out = bool(network.dropout)
         self._penalty = alpha / (n_rows * mean_weight)
         self._weights = network.parameters[: self.n_weights]
-        self._add_weights = AddMultiple(self._weights, network.gradient[: self.n_weights])
+        self._weight_gradient = network.gradient[: self.n_weights]
         self._epoch = 0
 
     def batches(self) -> Iterator[Batch]:
@@ -121,9 +122,7 @@ class RemoteObjective:
                 value += factor * share.value
                 self.gradient += share.gradient * self.gradient.dtype.type(factor)
         if self._penalty:
-            length = norm(self._weights)
-            value += 0.5 * self._penalty * length * length  # ** would raise where this is inf
-            self._add_weights(self._penalty)
+            value += penalise(self._weights, self._weight_gradient, self._penalty)
         return value, n_rows
 
     def dead_layers(self) -> list[int]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.linalg.blas import get_blas_funcs
+from scipy.linalg.blas import daxpy, get_blas_funcs, saxpy
 
-__all__ = ["AddMultiple", "all_finite", "largest_magnitude", "norm"]
+__all__ = ["add_multiple", "all_finite", "largest_magnitude", "norm"]
 
 Array = np.ndarray
 
@@ -17,25 +17,20 @@ Array = np.ndarray
 _AXPY_BLOCK = 8_192
 
 
-class AddMultiple:
-    """y += a * x in one pass, for two vectors that stay where they are.
+def add_multiple(y: Array, a: float, x: Array) -> None:
+    """Add ``a`` times x to y, in place and in one pass.
 
     Parameters
     ----------
-    x, y : ndarray of shape (n,)
-        Contiguous vectors of one dtype; views of them are kept.
+    y, x : ndarray of shape (n,)
+        Contiguous vectors of one dtype.
+    a : float
+        Factor.
     """
-
-    def __init__(self, x: Array, y: Array) -> None:
-        self._axpy = get_blas_funcs("axpy", dtype=y.dtype)
-        starts = range(0, y.size, _AXPY_BLOCK)
-        self._blocks = [(x[s : s + _AXPY_BLOCK], y[s : s + _AXPY_BLOCK]) for s in starts]
-
-    def __call__(self, a: float) -> None:
-        """Add ``a`` times x to y."""
-        axpy = self._axpy
-        for x, y in self._blocks:
-            axpy(x, y, a=a)
+    axpy = saxpy if y.dtype == np.float32 else daxpy
+    for start in range(0, y.size, _AXPY_BLOCK):
+        block = slice(start, start + _AXPY_BLOCK)
+        axpy(x[block], y[block], a=a)
 
 
 def all_finite(vector: Array) -> bool:

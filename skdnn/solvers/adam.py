@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from skdnn.solvers.base import FirstOrderSolver, Objective
-from skdnn.solvers.schedules import Schedule
 
 __all__ = ["Adam"]
 
@@ -21,6 +20,7 @@ _BLOCK_BYTES = 2**18
 _SHARED_BLOCKS = 2
 
 
+@dataclass(eq=False, repr=False)
 class Adam(FirstOrderSolver):
     """Adaptive moments, in the form of section 2 of the paper (epsilon beside the raw moment).
 
@@ -37,26 +37,17 @@ class Adam(FirstOrderSolver):
     weight_decay : float, default=0.0
         Decoupled decay (AdamW, Loshchilov & Hutter 2019): every step also multiplies the weights,
         not the biases, by ``1 - rate * weight_decay``.
-    **common : dict
-        Further parameters of `FirstOrderSolver`.
+
+    Notes
+    -----
+    Further parameters are those of `FirstOrderSolver`.
     """
 
+    beta_1: float
+    beta_2: float
+    epsilon: float
+    weight_decay: float = 0.0
     moment_names = ("first_sum", "second_sum")
-
-    def __init__(
-        self,
-        schedule: Schedule,
-        beta_1: float,
-        beta_2: float,
-        epsilon: float,
-        weight_decay: float = 0.0,
-        **common: Any,
-    ) -> None:
-        super().__init__(schedule, **common)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.weight_decay = weight_decay
 
     def prepare(self, objective: Objective, n_done: int = 0) -> None:
         parameters = objective.parameters

@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -136,6 +137,7 @@ class Solver(ABC):
         """Go on from what `get_state` returned; the moments are the solver's from now on."""
 
 
+@dataclass(eq=False, repr=False)
 class FirstOrderSolver(Solver):
     """A rule that steps after every batch.
 
@@ -143,12 +145,13 @@ class FirstOrderSolver(Solver):
     ----------
     schedule : Schedule
         Gives the learning rate of every step.
-    horizon : int
+    horizon : int, default=1
         Epochs that the schedule is laid out for.
     warmup : float, default=0.0
         Epochs of a linear rise of the rate before the schedule begins.
     restart : bool, default=True
-        Whether a schedule that can restart does so when `minimize` is called again.
+        Whether a schedule that can restart does so when `minimize` is called again; one that
+        cannot goes on.
     max_grad_norm : float, default=None
         Longer gradients are scaled down to this norm.
 
@@ -162,26 +165,16 @@ class FirstOrderSolver(Solver):
         The rule for the objective that it was prepared for, if it is compiled.
     """
 
-    moment_names: tuple[str, ...] = ()
-
-    def __init__(
-        self,
-        schedule: Schedule,
-        horizon: int = 1,
-        *,
-        warmup: float = 0.0,
-        restart: bool = True,
-        max_grad_norm: float | None = None,
-    ) -> None:
-        self.schedule = schedule
-        self.horizon = horizon
-        self.warmup = warmup
-        self.restart = restart and schedule.restarts
-        self.max_grad_norm = max_grad_norm
-        self.n_steps = 0
-        self.n_plateaus = 0
-        self.moments: dict[str, Array] = {}
-        self.compiled_rule: Any = None
+    schedule: Schedule
+    horizon: int = field(default=1, kw_only=True)
+    warmup: float = field(default=0.0, kw_only=True)
+    restart: bool = field(default=True, kw_only=True)
+    max_grad_norm: float | None = field(default=None, kw_only=True)
+    n_steps: int = field(default=0, init=False)
+    n_plateaus: int = field(default=0, init=False)
+    moments: dict[str, Array] = field(default_factory=dict, init=False)
+    compiled_rule: Any = field(default=None, init=False)
+    moment_names: ClassVar[tuple[str, ...]] = ()
 
     def get_state(self) -> tuple[dict[str, int], dict[str, Array]]:
         return {"n_steps": self.n_steps, "n_plateaus": self.n_plateaus}, self.moments
@@ -198,7 +191,8 @@ class FirstOrderSolver(Solver):
                 self.moments[name] = np.zeros_like(objective.parameters)
         n_batches = objective.n_batches
         self._n_warmup = round(self.warmup * n_batches)
-        begin = self.n_steps - n_done * n_batches if self.restart else 0
+        restarts = self.restart and self.schedule.restarts
+        begin = self.n_steps - n_done * n_batches if restarts else 0
         self._first = max(begin, self._n_warmup)  # steps before the schedule's first
         self._n_scheduled = max(1, begin + self.horizon * n_batches - self._first)
         self._crew = objective.crew

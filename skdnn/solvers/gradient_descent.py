@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
-import numpy as np
-
-from skdnn.numerics.vectors import AddMultiple
+from skdnn.numerics.vectors import add_multiple
 from skdnn.solvers.base import FirstOrderSolver, Objective
-from skdnn.solvers.schedules import Schedule
 
 __all__ = ["GradientDescent", "Momentum"]
-
-Array = np.ndarray
 
 
 class GradientDescent(FirstOrderSolver):
@@ -20,15 +15,16 @@ class GradientDescent(FirstOrderSolver):
 
     def prepare(self, objective: Objective, n_done: int = 0) -> None:
         super().prepare(objective, n_done)
-        self._add_gradient = AddMultiple(objective.gradient, objective.parameters)
+        self._gradient, self._parameters = objective.gradient, objective.parameters
 
     def kernel(self) -> tuple[str, dict[str, float]]:
         return "gradient_descent", {}
 
     def update(self, rate: float) -> None:
-        self._add_gradient(-rate)
+        add_multiple(self._parameters, -rate, self._gradient)
 
 
+@dataclass(eq=False, repr=False)
 class Momentum(GradientDescent):
     """velocity = momentum * velocity - learning_rate * gradient, and a step along it.
 
@@ -43,31 +39,25 @@ class Momentum(GradientDescent):
         Share of the velocity that is kept, in [0, 1].
     nesterov : bool
         Whether to use Nesterov's form.
-    **common : dict
-        Further parameters of `FirstOrderSolver`.
+
+    Notes
+    -----
+    Further parameters are those of `FirstOrderSolver`.
     """
 
+    momentum: float
+    nesterov: bool
     moment_names = ("velocity",)
-
-    def __init__(self, schedule: Schedule, momentum: float, nesterov: bool, **common: Any) -> None:
-        super().__init__(schedule, **common)
-        self.momentum = momentum
-        self.nesterov = nesterov
-
-    def prepare(self, objective: Objective, n_done: int = 0) -> None:
-        super().prepare(objective, n_done)
-        velocity = self.moments["velocity"]
-        self._accelerate = AddMultiple(objective.gradient, velocity)
-        self._add_velocity = AddMultiple(velocity, objective.parameters)
 
     def kernel(self) -> tuple[str, dict[str, float]]:
         return "nesterov" if self.nesterov else "momentum", {"momentum": self.momentum}
 
     def update(self, rate: float) -> None:
-        self.moments["velocity"] *= self.momentum
-        self._accelerate(-rate)
+        velocity = self.moments["velocity"]
+        velocity *= self.momentum
+        add_multiple(velocity, -rate, self._gradient)
         if self.nesterov:
-            self._add_velocity(self.momentum)
-            self._add_gradient(-rate)
+            add_multiple(self._parameters, self.momentum, velocity)
+            super().update(rate)
         else:
-            self._add_velocity(1.0)
+            add_multiple(self._parameters, 1.0, velocity)

@@ -6,7 +6,8 @@ counts into a rate.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -19,7 +20,7 @@ class Schedule(Protocol):
     """Rate as a function of the step and of the plateaus met so far."""
 
     learning_rate_init: float
-    restarts: bool  # whether a new call of fit goes through the schedule anew
+    restarts: ClassVar[bool]  # whether a new call of fit goes through the schedule anew
 
     def rate(self, step: Steps, horizon: int, n_plateaus: int) -> Any:
         """Return the learning rates of some steps.
@@ -38,13 +39,12 @@ class Schedule(Protocol):
         """Return whether a plateau is the end of training rather than of a rate."""
 
 
+@dataclass
 class Constant:
     """The same rate in every step."""
 
-    restarts = False
-
-    def __init__(self, learning_rate_init: float) -> None:
-        self.learning_rate_init = learning_rate_init
+    learning_rate_init: float
+    restarts: ClassVar[bool] = False
 
     def rate(self, step: Steps, horizon: int, n_plateaus: int) -> Any:
         return np.full(np.shape(step), self.learning_rate_init)[()]
@@ -53,12 +53,11 @@ class Constant:
         return True
 
 
+@dataclass
 class InverseScaling(Constant):
     """learning_rate_init / step ** power_t."""
 
-    def __init__(self, learning_rate_init: float, power_t: float) -> None:
-        super().__init__(learning_rate_init)
-        self.power_t = power_t
+    power_t: float
 
     def rate(self, step: Steps, horizon: int, n_plateaus: int) -> Any:
         return self.learning_rate_init * np.asarray(step, float) ** -self.power_t

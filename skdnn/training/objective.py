@@ -20,10 +20,10 @@ from skdnn.network.loss import log_loss, signs_of
 from skdnn.network.network import Network
 from skdnn.network.prediction import dead_layers, predict_logits
 from skdnn.numerics.threads import Crew
-from skdnn.numerics.vectors import AddMultiple, largest_magnitude, norm
+from skdnn.numerics.vectors import add_multiple, largest_magnitude, norm
 from skdnn.training.rowspace import FullSpace, RowSpace
 
-__all__ = ["HeldOut", "Objective"]
+__all__ = ["HeldOut", "Objective", "penalise"]
 
 Array = np.ndarray
 
@@ -107,7 +107,7 @@ class Objective:
         self._penalty = alpha / (self._n_samples * (mean_weight or 1.0))
         self.n_weights = network.n_weights
         self._weights = network.parameters[: self.n_weights]
-        self._add_weights = AddMultiple(self._weights, network.gradient[: self.n_weights])
+        self._weight_gradient = network.gradient[: self.n_weights]
 
         self._batch_size = min(batch_size or self._n_samples, self._n_samples)
         self.n_batches = math.ceil(self._n_samples / self._batch_size)
@@ -117,12 +117,12 @@ class Objective:
         self.crew: Any = crew
         n_parts = 1 if crew is None else crew.n_shares
         self._part_size = math.ceil(self._batch_size / n_parts)
-        # one byte a row: a batch's are copied to the dtype that they are multiplied in
-        self._signs = signs_of(y, np.dtype(np.int8))
-        self._rows = X, self._signs, self._sample_weight  # that batches are of
         self._evaluators = [
             make_evaluator(network if k == 0 else network.replica()) for k in range(n_parts)
         ]
+        # one byte a row: a batch's are copied to the dtype that they are multiplied in
+        self._signs = signs_of(y, np.dtype(np.int8))
+        self._rows = X, self._signs, self._sample_weight  # that batches are of
 
     def batches(self) -> Iterable[Batch]:
         """Draw one epoch's batches."""
@@ -165,17 +165,8 @@ class Objective:
         n_rows = length(batch)
         value = self._loss(batch, float(n_rows))
         if self._penalty:
-            value += self._penalise()
+            value += penalise(self._weights, self._weight_gradient, self._penalty)
         return value, n_rows
-
-    def _penalise(self) -> float:
-        """Add the gradient of the penalty; return the penalty."""
-        if kernels.compiled is not None:
-            gradient = self.gradient[: self.n_weights]
-            return kernels.compiled.penalise(self._weights, gradient, self._penalty)
-        size = norm(self._weights)
-        self._add_weights(self._penalty)
-        return 0.5 * self._penalty * size * size  # ** would raise where this is inf
 
     def _loss(self, batch: Batch, divisor: float) -> float:
         """Evaluate a batch without the penalty."""
@@ -229,6 +220,27 @@ class Objective:
 
     def close(self) -> None:
         """Let go of what an epoch that was broken off still holds."""
+
+
+def penalise(weights: Array, gradient: Array, strength: float) -> float:
+    """Return strength / 2 * sum(weights ** 2), and add its gradient in place.
+
+    Parameters
+    ----------
+    weights, gradient : ndarray of shape (n_weights,)
+        The weights, without biases, and the gradient by them.
+    strength : float
+        alpha over the sum of the sample weights.
+
+    Returns
+    -------
+    float
+    """
+    if kernels.compiled is not None:
+        return kernels.compiled.penalise(weights, gradient, strength)
+    size = norm(weights)
+    add_multiple(gradient, strength, weights)
+    return 0.5 * strength * size * size  # ** would raise where this is inf
 
 
 class HeldOut:

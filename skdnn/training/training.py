@@ -77,6 +77,9 @@ class Training:
         self._best = vectors.pop("best", None)
         if goes_on:
             solver.set_state(self._state.counters, vectors)
+        mean_weight = None  # of the rows of the call
+        if call.incremental:  # of all rows that partial_fit saw
+            mean_weight = self._state.see(call.rows.shape[0], call.rows.mean_weight)
         self._objective = call.rows.make_objective(
             network,
             space,
@@ -85,15 +88,9 @@ class Training:
             alpha=0.0 if params.solver == "adamw" else float(params.alpha),
             shuffle=params.shuffle,
             random_state=self._state.random_state,
-            mean_weight=self._mean_weight(),
+            mean_weight=mean_weight,
         )
         self._ended = "" if call.progress is None else call.progress.ended
-
-    def _mean_weight(self) -> float | None:
-        """Return the mean weight of all rows that partial_fit saw; None: of those of the call."""
-        if not self._call.incremental:
-            return None
-        return self._state.see(self._call.rows.shape[0], self._call.rows.mean_weight)
 
     def _make_monitor(self) -> Monitor:
         """Return what is told of the epochs, with a memory of those before a kill."""
