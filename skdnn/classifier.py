@@ -7,8 +7,7 @@ it. Nothing here computes a gradient.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Self
 
 import h5py
@@ -30,7 +29,7 @@ from skdnn.network.loss import probability
 from skdnn.network.prediction import predict_logits
 from skdnn.numerics.vectors import all_finite
 from skdnn.parameters import CONSTRAINTS, check_dropout, check_hidden_layer_sizes, fit_context
-from skdnn.solvers import DivergenceError
+from skdnn.training.learned import Learned
 from skdnn.training.messages import warn_of_outcome
 from skdnn.training.preparation import DATA, Preparation, check_data
 from skdnn.training.state import Call, Weights
@@ -51,7 +50,7 @@ def _is_incremental(estimator: DeepBinaryClassifier) -> bool:
     return True
 
 
-class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class DeepBinaryClassifier(Learned, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Feed-forward network for binary classification with scikit-learn's interface.
 
     Hidden layers compute ``activation(A W + b)``, the last one a single logit, whose expit is the
@@ -267,6 +266,7 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     """
 
     _parameter_constraints = CONSTRAINTS
+    _learned_privately = ("_training_state",)
     classes_: Array
     coefs_: list[Array]
     intercepts_: list[Array]
@@ -482,14 +482,6 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             )
         return self._preparation_type(self, tuple(hidden), incremental=incremental)
 
-    def _learned(self) -> dict[str, Any]:
-        """Return what fit has set, by attribute."""
-        return {
-            name: value
-            for name, value in vars(self).items()
-            if (name.endswith("_") and not name.startswith("_")) or name == "_training_state"
-        }
-
     def _attributes_of(self, outcome: Outcome, call: Call) -> dict[str, Any]:
         """Return what makes a copy of this estimator one that was fitted as far as that."""
         model = copy.copy(self)
@@ -544,19 +536,6 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         self.out_activation_ = "logistic"
         self.n_parameters_ = sum(a.size for a in (*self.coefs_, *self.intercepts_))
 
-    @contextmanager
-    def _unchanged_on_error(self, *, diverged_is_unfitted: bool) -> Iterator[None]:
-        """Take back what a failed call set; after divergence perhaps the fitted model too."""
-        before = self._learned()
-        try:
-            yield
-        except BaseException as error:
-            for name in self._learned():
-                delattr(self, name)
-            if not (diverged_is_unfitted and isinstance(error, DivergenceError)):
-                self.__dict__.update(before)
-            raise
-
     # ------------------------------------------------------------------ prediction
 
     def decision_function(self, X: ArrayLike) -> Array:
@@ -579,11 +558,13 @@ class DeepBinaryClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             When the logit of a row is NaN, because infinite activations cancel.
         """
         check_is_fitted(self)
+        with np.errstate(all="ignore"):
+            return self._logits(X if self._are_plain_rows(X) else check_data(self, X))
+
+    def _logits(self, rows: Any) -> Array:
+        """Return the logit of each of some rows that have been validated."""
         activation = get_activation(self.activation, self.negative_slope)
         with np.errstate(all="ignore"):
-            rows: Any = X
-            if not self._are_plain_rows(X):
-                rows = check_data(self, X)
             logits = predict_logits(rows, self.coefs_, self.intercepts_, activation, row_blocks)
             # NaN only if an entry is: squares do not cancel
             sum_of_squares = np.dot(logits, logits)

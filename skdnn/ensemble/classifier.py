@@ -5,31 +5,35 @@ The facade decides; folds, encoders and members do. What a network is, `DeepBina
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.callback import CallbackContext, CallbackSupportMixin
-from sklearn.metrics import check_scoring
-from sklearn.utils import InputTags, check_consistent_length, check_random_state, get_tags
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.callback import CallbackSupportMixin
+from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
 from skdnn.classifier import DeepBinaryClassifier
-from skdnn.ensemble.defaults import Kind, count_folds, default_kinds, resolve_estimator
+from skdnn.ensemble.defaults import (
+    Kind,
+    check_kinds,
+    count_folds,
+    input_tags,
+    resolve_estimator,
+)
 from skdnn.ensemble.encoded import EncodedTable, encoded_blocks, resolve_encoder
-from skdnn.ensemble.folds import Fold, Rows, draw_seed, make_folds
-from skdnn.ensemble.judgement import Judge, Judgement, both_sides, log_odds
+from skdnn.ensemble.folds import Rows, draw_seed, make_folds
+from skdnn.ensemble.judgement import Judgement, both_sides, log_odds
+from skdnn.ensemble.members import Member, fit_member
 from skdnn.network.loss import probability
 from skdnn.numerics.threads import single_blas_thread
 from skdnn.parameters import ENSEMBLE_CONSTRAINTS, fit_context
-from skdnn.preprocessing import TableEncoder
 from skdnn.preprocessing.columns import check_table
+from skdnn.training.learned import Learned
 from skdnn.training.targets import check_sample_weight, encode_labels
 
 __all__ = ["DeepEnsembleClassifier"]
@@ -37,7 +41,7 @@ __all__ = ["DeepEnsembleClassifier"]
 Array = np.ndarray
 
 
-class DeepEnsembleClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class DeepEnsembleClassifier(Learned, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Deep ensemble that takes a table as it is: numbers, categories, text labels and gaps.
 
     ``n_estimators`` networks, each trained on all folds but one and stopped by that, answer with
@@ -136,6 +140,7 @@ class DeepEnsembleClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimato
     """
 
     _parameter_constraints = ENSEMBLE_CONSTRAINTS
+    _learned_privately = ("_root", "_judgement", "_n_folds", "_kind_encoders")
     _get_doc_link = DeepBinaryClassifier._get_doc_link
 
     classes_: Array
@@ -216,43 +221,18 @@ class DeepEnsembleClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimato
         continuing = self.warm_start and hasattr(self, "estimators_")
         metadata = {"sample_weight": sample_weight, "groups": groups}
         data = {"X": X, "y": y, "metadata": {k: v for k, v in metadata.items() if v is not None}}
-        if continuing and not hasattr(self, "_judgement"):
-            raise ValueError(
-                "This ensemble was loaded from a file, which does not keep what warm_start=True "
-                "goes on from: set warm_start=False, or save it with joblib."
-            )
-        n_before = len(self.estimators_) if continuing else 0
-        kinds = self._check_kinds()
-        if continuing:  # of the default ones, no others join
-            kinds = kinds[: self._judgement.n_kinds]
-        n_kinds = len(kinds)
+        kinds = self._kinds_to_continue() if continuing else check_kinds(self)
+        n_before, n_kinds = len(self.estimators_) if continuing else 0, len(kinds)
         given = self._check_rows(X, y, sample_weight, groups, continuing)
-        if n_before > self.n_estimators:
-            raise ValueError(
-                f"n_estimators={self.n_estimators} must not be less than the {n_before} networks "
-                "that warm_start=True goes on from."
-            )
-        if n_before == self.n_estimators:
-            warnings.warn(
-                f"There are n_estimators={n_before} networks already: warm_start=True adds none.",
-                UserWarning,
-                stacklevel=4,
-            )
-        if continuing and self._judgement.n_kinds != n_kinds:
-            raise ValueError(
-                f"There are networks of {self._judgement.n_kinds} kinds, which warm_start=True "
-                f"goes on from, and {n_kinds} kinds now."
-            )
         context = self._init_callback_context(
             max_subtasks=self.n_estimators - n_before, sequential_subtasks=False
         ).call_on_fit_task_begin(estimator=self, **data)
         if not continuing:
             self._root = int(check_random_state(self.random_state).randint(2**31 - 1))
             self._judgement = Judgement(n_kinds, len(given.y))
+            self._n_folds = count_folds(self.n_estimators, n_kinds)
             self.estimators_, self.encoders_ = [], []
         n_rounds = -(-self.n_estimators // n_kinds)  # networks of the first kind
-        if not continuing:
-            self._n_folds = count_folds(self.n_estimators, n_kinds)
         cv = self._n_folds if self.cv is None else self.cv
         folds = make_folds(cv, n_rounds, given, self._root)
         rows = given.select(given.weighted)
@@ -261,15 +241,48 @@ class DeepEnsembleClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimato
         members = range(n_before, self.n_estimators)
         tasks = [context.subcontext(task_name="network", task_id=k) for k in members]
         with single_blas_thread():
-            fitted = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
-                delayed(self._fit_member)(
-                    k, templates[k % n_kinds], tables[k % n_kinds], folds[k // n_kinds], rows, task
+            fitted: list[Member] = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
+                delayed(fit_member)(
+                    self,
+                    k,
+                    templates[k % n_kinds],
+                    tables[k % n_kinds],
+                    folds[k // n_kinds],
+                    rows,
+                    task,
                 )
                 for k, task in zip(members, tasks, strict=True)
             )
         held_out = [given.weighted[folds[k // n_kinds].held_out] for k in members]
         self._publish(fitted, held_out, given)
         context.call_on_fit_task_end(estimator=self, reconstruction_attributes={}, **data)
+
+    def _kinds_to_continue(self) -> list[Kind]:
+        """Return the kinds that there are networks of, if more of them can join."""
+        if not hasattr(self, "_judgement"):
+            raise ValueError(
+                "This ensemble was loaded from a file, which does not keep what warm_start=True "
+                "goes on from: set warm_start=False, or save it with joblib."
+            )
+        n_kinds, n_before = self._judgement.n_kinds, len(self.estimators_)
+        kinds = check_kinds(self)[:n_kinds]  # of the default ones, no others join
+        if n_before > self.n_estimators:
+            raise ValueError(
+                f"n_estimators={self.n_estimators} must not be less than the {n_before} networks "
+                "that warm_start=True goes on from."
+            )
+        if len(kinds) != n_kinds:
+            raise ValueError(
+                f"There are networks of {n_kinds} kinds, which warm_start=True goes on from, and "
+                f"{len(kinds)} kinds now."
+            )
+        if n_before == self.n_estimators:
+            warnings.warn(
+                f"There are n_estimators={n_before} networks already: warm_start=True adds none.",
+                UserWarning,
+                stacklevel=5,
+            )
+        return kinds
 
     def _check_rows(
         self, X: Any, y: Any, sample_weight: Any, groups: Any, continuing: bool
@@ -297,24 +310,6 @@ class DeepEnsembleClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimato
             )
         return rows
 
-    def _check_kinds(self) -> list[Kind]:
-        """Return the kinds that there are networks of."""
-        if self.kinds is None:
-            if self.encoder == "auto":
-                return default_kinds(self.n_estimators, self.categorical_features, self.estimator)
-            return [Kind(self.encoder, self.estimator)]
-        for pair in self.kinds:
-            if not isinstance(pair, tuple | list) or len(pair) != 2:
-                raise ValueError(
-                    f"kinds must hold pairs of encoder and estimator, got {pair!r:.100}."
-                )
-        if not len(self.kinds):
-            raise ValueError("kinds must have at least one pair of encoder and estimator.")
-        return [
-            Kind(TableEncoder(self.categorical_features) if encoder == "auto" else encoder, network)
-            for encoder, network in self.kinds[: self.n_estimators]
-        ]
-
     def _make_kinds(
         self, kinds: list[Kind], rows: Rows, n_train: int, continuing: bool
     ) -> tuple[list[EncodedTable], list[DeepBinaryClassifier]]:
@@ -331,97 +326,43 @@ class DeepEnsembleClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimato
         self.encoder_, self.estimator_ = self._kind_encoders[0], templates[0]
         return tables, templates
 
-    def _fit_member(
-        self,
-        k: int,
-        template: DeepBinaryClassifier,
-        table: EncodedTable,
-        fold: Fold,
-        rows: Rows,
-        task: CallbackContext,
-    ) -> tuple[DeepBinaryClassifier, Any, Array]:
-        """Return network k, its encoder, and what it says of the rows set aside."""
-        started = time.perf_counter()
-        batch_size = template.batch_size
-        encoder, *X = table.select(fold, 200 if batch_size == "auto" else batch_size)
-        y = [rows.y[part] for part in (fold.train, fold.held_out)]
-        weight = [
-            None if rows.weight is None else rows.weight[part]
-            for part in (fold.train, fold.held_out)
-        ]
-        member = clone(template).set_params(random_state=draw_seed(self._root, 2, k))
-        scoring = member.scoring
-        judge = Judge(
-            rows.positive[fold.held_out],
-            None if scoring == "loss" else check_scoring(member, scoring),
-            np.random.RandomState(draw_seed(self._root, 3, k)),
-        )
-        member.set_params(verbose=max(0, int(self.verbose) - 1), scoring=judge)
-        data = {"X": X[0], "y": y[0], "metadata": None}
-        task.call_on_fit_task_begin(estimator=self, **data)
-        with task.propagate_callback_context(member):
-            member.fit(X[0], y[0], weight[0], X_val=X[1], y_val=y[1], sample_weight_val=weight[1])
-        member.set_params(scoring=scoring)
-        task.call_on_fit_task_end(estimator=self, **data)
-        if self.verbose:
-            print(
-                f"Network {k + 1} of {self.n_estimators}: best of {member.n_iter_} epochs is "
-                f"{member.best_iter_}, validation score = {member.best_validation_score_:.6f}, "
-                f"{time.perf_counter() - started:.1f} s",
-                flush=True,
-            )
-        return member, encoder, judge.logits
-
-    def _publish(
-        self,
-        fitted: list[tuple[DeepBinaryClassifier, Any, Array]],
-        held_out: list[Array],
-        given: Rows,
-    ) -> None:
+    def _publish(self, fitted: list[Member], held_out: list[Array], given: Rows) -> None:
         """Add networks to the ensemble, and what they say of the rows set aside."""
         n_before = len(self.estimators_)
-        self.estimators_ = [*self.estimators_, *(member for member, _, _ in fitted)]
-        self.encoders_ = [*self.encoders_, *(encoder for _, encoder, _ in fitted)]
+        self.estimators_ = [*self.estimators_, *(member.network for member in fitted)]
+        self.encoders_ = [*self.encoders_, *(member.encoder for member in fitted)]
         n_kinds = self._judgement.n_kinds
         kinds = [k % n_kinds for k in range(len(self.estimators_))]
-        says = [logits for _, _, logits in fitted]
+        says = [member.says for member in fitted]
         self._judgement = self._judgement.with_more(kinds[n_before:], held_out, says)
         kind_weights = self._judgement.weigh_kinds(given.positive, given.weight)
         self.estimator_weights_ = (kind_weights / np.bincount(kinds))[kinds]
         self.oof_decision_function_ = self._judgement.log_odds(kind_weights)
         self.oof_log_loss_ = self._judgement.log_loss(kind_weights, given.positive, given.weight)
 
-    @contextmanager
-    def _unchanged_on_error(self) -> Iterator[None]:
-        """Take back what a failed call set."""
-        before = {name: value for name, value in vars(self).items() if _is_learned(name)}
-        try:
-            yield
-        except BaseException:
-            for name in [name for name in vars(self) if _is_learned(name)]:
-                delattr(self, name)
-            self.__dict__.update(before)
-            raise
-
     # ------------------------------------------------------------------ prediction
 
-    def _member_logits(self, X: Any) -> Iterator[tuple[slice, int, Array]]:
-        """Return blocks of rows, and each network's logits of them.
-
-        Networks that share an encoder see a block that was encoded once.
-        """
+    def _member_logits(self, X: Any) -> Iterator[tuple[slice, list[int], Array]]:
+        """Return blocks of rows, and logits of them by all networks that share an encoder."""
         for rows, encoder, block in encoded_blocks(self.encoders_, X):
-            for k, member in enumerate(self.estimators_):
-                if self.encoders_[k] is encoder:
-                    yield rows, k, member.decision_function(block)[: rows.stop - rows.start]
+            members = [k for k, mine in enumerate(self.encoders_) if mine is encoder]
+            logits = np.stack([self.estimators_[k]._logits(block) for k in members])
+            yield rows, members, logits[:, : rows.stop - rows.start]  # (n_members, n_rows)
+
+    def _check_new(self, X: Any) -> Any:
+        """Return the table if it is like that of fit."""
+        check_is_fitted(self)
+        return check_table(X, self, reset=False, accept_sparse=True)
 
     def _mean_probabilities(self, X: Any) -> Array:
         """Return the probability of each class, (2, n_samples)."""
-        check_is_fitted(self)
-        X = check_table(X, self, reset=False, accept_sparse=True)
+        X = self._check_new(X)
         sums = np.zeros((2, X.shape[0]))
-        for rows, k, logits in self._member_logits(X):
-            sums[:, rows] += self.estimator_weights_[k] * both_sides(logits)
+        with single_blas_thread():
+            for rows, members, logits in self._member_logits(X):
+                sides = both_sides(logits)  # (2, n_members, n_rows)
+                for place, k in enumerate(members):
+                    sums[:, rows] += self.estimator_weights_[k] * sides[:, place]
         return sums
 
     def predict_proba(self, X: ArrayLike) -> Array:
@@ -505,11 +446,11 @@ class DeepEnsembleClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimato
         probabilities : ndarray of shape (n_samples, n_networks)
             float64. `predict_proba` is their mean, by ``estimator_weights_``.
         """
-        check_is_fitted(self)
-        table = check_table(X, self, reset=False, accept_sparse=True)
+        table = self._check_new(X)
         probabilities = np.empty((table.shape[0], len(self.estimators_)))
-        for rows, k, logits in self._member_logits(table):
-            probabilities[rows, k] = probability(logits.astype(np.float64))
+        with single_blas_thread():
+            for rows, members, logits in self._member_logits(table):
+                probabilities[rows, members] = probability(logits.astype(np.float64)).T
         return probabilities
 
     # ------------------------------------------------------------------ interfaces
@@ -520,26 +461,7 @@ class DeepEnsembleClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimato
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
-        inputs = [_input_tags(kind.encoder) for kind in self._check_kinds()]
+        inputs = [input_tags(kind.encoder) for kind in check_kinds(self)]
         for name in ("sparse", "allow_nan", "string", "categorical"):
             setattr(tags.input_tags, name, all(getattr(tag, name) for tag in inputs))
         return tags
-
-
-def _input_tags(encoder: Any) -> Any:
-    """Return which tables an encoder, as the user gives it, takes."""
-    if encoder is None:
-        return InputTags(sparse=True)
-    tags = get_tags(encoder).input_tags
-    # others may let gaps through, which no network takes
-    tags.allow_nan &= isinstance(encoder, TableEncoder)
-    return tags
-
-
-def _is_learned(name: str) -> bool:
-    return (name.endswith("_") and not name.startswith("_")) or name in (
-        "_root",
-        "_judgement",
-        "_n_folds",
-        "_kind_encoders",
-    )

@@ -1,4 +1,4 @@
-"""What the ensemble's networks are where the user does not say.
+"""What kinds of networks there are, and what these are where the user does not say.
 
 Each number has its row in benchmarks/results/quality.md.
 """
@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from sklearn.base import clone
+from sklearn.utils import InputTags, get_tags
 
 from skdnn.classifier import DeepBinaryClassifier
 from skdnn.preprocessing import TableEncoder
 
-__all__ = ["Kind", "count_folds", "default_kinds", "resolve_estimator"]
+__all__ = ["Kind", "check_kinds", "count_folds", "input_tags", "resolve_estimator"]
 
 # Batches of an epoch, and what a batch is at least and at most
 _BATCHES = 30
@@ -31,7 +32,7 @@ class Kind(NamedTuple):
     learning_rate_init: float = 0.003
 
 
-def default_kinds(n_estimators: int, categorical_features: Any, estimator: Any) -> list[Kind]:
+def _default_kinds(n_estimators: int, categorical_features: Any, estimator: Any) -> list[Kind]:
     """Return kinds of networks: both, if there can be four networks of each.
 
     Numbers in bins, or as they are: which of them suits depends on the table, by much.
@@ -41,6 +42,33 @@ def default_kinds(n_estimators: int, categorical_features: Any, estimator: Any) 
         Kind(TableEncoder(categorical_features, n_bins=0), estimator, (64, 64), 0.004),
     ]
     return kinds if n_estimators >= _FEWEST_FOLDS * len(kinds) else kinds[:1]
+
+
+def check_kinds(model: Any) -> list[Kind]:
+    """Return the kinds that an ensemble of some parameters has networks of."""
+    if model.kinds is None:
+        if isinstance(model.encoder, str):  # "auto"
+            return _default_kinds(model.n_estimators, model.categorical_features, model.estimator)
+        return [Kind(model.encoder, model.estimator)]
+    for pair in model.kinds:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise ValueError(f"kinds must hold pairs of encoder and estimator, got {pair!r:.100}.")
+    if not len(model.kinds):
+        raise ValueError("kinds must have at least one pair of encoder and estimator.")
+    return [
+        Kind(TableEncoder(model.categorical_features) if encoder == "auto" else encoder, network)
+        for encoder, network in model.kinds[: model.n_estimators]
+    ]
+
+
+def input_tags(encoder: Any) -> InputTags:
+    """Return which tables an encoder, as the user gives it, takes."""
+    if encoder is None:
+        return InputTags(sparse=True)
+    tags = get_tags(encoder).input_tags
+    # others may let gaps through, which no network takes
+    tags.allow_nan &= isinstance(encoder, TableEncoder)
+    return tags
 
 
 def count_folds(n_estimators: int, n_kinds: int) -> int:

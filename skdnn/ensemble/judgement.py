@@ -20,7 +20,7 @@ _N_PARTS = 4
 
 
 def both_sides(logits: Array) -> Array:
-    """Return the probabilities of both classes, (2, n_samples), in float64."""
+    """Return the probabilities of both classes, in float64: a first axis of 2."""
     logits = logits.astype(np.float64)
     return np.stack([probability(-logits), probability(logits)])
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from scipy.special import logit
 from sklearn.model_selection import StratifiedKFold
-from sklearn.preprocessing import OrdinalEncoder, TargetEncoder
+from sklearn.preprocessing import TargetEncoder
 from sklearn.tree import DecisionTreeClassifier
 
 from skdnn.preprocessing.columns import as_text, is_gap
@@ -105,7 +105,6 @@ class Category:
     codes: Array
     group: int = -1
     log_odds: Array | None = None
-    _ordinal: Any = field(default=None, repr=False, compare=False)
 
     @property
     def n_prepared(self) -> int:
@@ -114,15 +113,15 @@ class Category:
 
     def find(self, categories: Array) -> Array:
         """Return the place of each among the levels, -1 where it is none, NaN for gaps."""
-        if self._ordinal is None:
-            self._ordinal = OrdinalEncoder(
-                categories=[self.levels], handle_unknown="use_encoded_value", unknown_value=-1
-            ).fit(self.levels[:1, np.newaxis])
         missing = is_gap(categories)
         places = np.full(len(categories), np.nan)
         present = _as_levels(categories[~missing], self.levels.dtype)
-        if present.size:
-            places[~missing] = self._ordinal.transform(present[:, np.newaxis])[:, 0]
+        if self.levels.dtype.kind == "f":
+            nearest = np.searchsorted(self.levels, present).clip(max=len(self.levels) - 1)
+            places[~missing] = np.where(self.levels[nearest] == present, nearest, -1)
+        elif present.size:
+            known = {level: place for place, level in enumerate(self.levels.tolist())}
+            places[~missing] = [known.get(value, -1) for value in present.tolist()]
         return places
 
     def prepare(self, categories: Array) -> list[Array]:

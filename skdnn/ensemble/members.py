@@ -1,0 +1,84 @@
+"""One network of an ensemble: trained on all folds but one, stopped and judged by that."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.callback import CallbackContext
+from sklearn.metrics import check_scoring
+
+from skdnn.classifier import DeepBinaryClassifier
+from skdnn.ensemble.encoded import EncodedTable
+from skdnn.ensemble.folds import Fold, Rows, draw_seed
+from skdnn.ensemble.judgement import Judge
+
+__all__ = ["Member", "fit_member"]
+
+
+class Member(NamedTuple):
+    """A fitted network, its encoder, and its logits of the rows set aside."""
+
+    network: DeepBinaryClassifier
+    encoder: Any
+    says: np.ndarray
+
+
+def fit_member(
+    ensemble: Any,
+    k: int,
+    template: DeepBinaryClassifier,
+    table: EncodedTable,
+    fold: Fold,
+    rows: Rows,
+    task: CallbackContext,
+) -> Member:
+    """Return network k of an ensemble.
+
+    Parameters
+    ----------
+    ensemble : DeepEnsembleClassifier
+        Whose parameters, seed and callbacks hold. Nothing is written to it.
+    k : int
+        Which of its networks.
+    template : DeepBinaryClassifier
+        What the network is a copy of.
+    table : EncodedTable
+        The table as it sees it.
+    fold : Fold
+        Rows to train on, and rows set aside.
+    rows : Rows
+        Labels and weights of all rows of the table.
+    task : CallbackContext
+        Of this network.
+    """
+    started = time.perf_counter()
+    batch_size = template.batch_size
+    encoder, *X = table.select(fold, 200 if batch_size == "auto" else batch_size)
+    parts = (fold.train, fold.held_out)
+    y = [rows.y[part] for part in parts]
+    weight = [None if rows.weight is None else rows.weight[part] for part in parts]
+    network = clone(template).set_params(random_state=draw_seed(ensemble._root, 2, k))
+    scoring = network.scoring
+    judge = Judge(
+        rows.positive[fold.held_out],
+        None if scoring == "loss" else check_scoring(network, scoring),
+        np.random.RandomState(draw_seed(ensemble._root, 3, k)),
+    )
+    network.set_params(verbose=max(0, int(ensemble.verbose) - 1), scoring=judge)
+    data = {"X": X[0], "y": y[0], "metadata": None}
+    task.call_on_fit_task_begin(estimator=ensemble, **data)
+    with task.propagate_callback_context(network):
+        network.fit(X[0], y[0], weight[0], X_val=X[1], y_val=y[1], sample_weight_val=weight[1])
+    network.set_params(scoring=scoring)
+    task.call_on_fit_task_end(estimator=ensemble, **data)
+    if ensemble.verbose:
+        print(
+            f"Network {k + 1} of {ensemble.n_estimators}: best of {network.n_iter_} epochs is "
+            f"{network.best_iter_}, validation score = {network.best_validation_score_:.6f}, "
+            f"{time.perf_counter() - started:.1f} s",
+            flush=True,
+        )
+    return Member(network, encoder, judge.logits)
