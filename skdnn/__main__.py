@@ -84,7 +84,7 @@ def _describe_parameters(model: Any) -> Iterator[str]:
 
 def _describe_model(model: DeepBinaryClassifier) -> Iterator[str]:
     yield from _describe_parameters(model)
-    activations = [model.activation] * (model.n_layers_ - 2) + [model.out_activation_]
+    activations = [model.activation_] * (model.n_layers_ - 2) + [model.out_activation_]
     dtype = model.coefs_[0].dtype
     yield f"layers ({model.n_parameters_:,} numbers, {dtype}):"
     for i, (weights, activation) in enumerate(zip(model.coefs_, activations, strict=True), 1):

@@ -24,7 +24,7 @@ from skdnn._version import documentation_url
 from skdnn.datasets.hdf5 import as_labels
 from skdnn.datasets.rows import row_blocks
 from skdnn.mlp import as_mlp_classifier
-from skdnn.network.activations import get_activation
+from skdnn.network.activations import Activation, get_activation
 from skdnn.network.loss import probability
 from skdnn.network.prediction import predict_logits
 from skdnn.numerics.vectors import all_finite
@@ -120,7 +120,9 @@ class DeepBinaryClassifier(Learned, CallbackSupportMixin, ClassifierMixin, BaseE
         Whether `fit` goes on from the present parameters, solver moments, step count, schedule
         and generator. 'lbfgs' goes on from the parameters with an empty history; the schedules
         'cosine' and 'one_cycle' begin anew. With ``early_stopping`` it goes on from the last
-        epoch's parameters, not from the best ones that ``coefs_`` holds.
+        epoch's parameters, not from the best ones that ``coefs_`` holds. Parameters that were
+        changed in between, ``activation`` too, are those of the new call, but for
+        ``hidden_layer_sizes``: a ValueError.
     momentum : float, default=0.9
         Momentum of 'sgd', in [0, 1].
     nesterovs_momentum : bool, default=True
@@ -219,6 +221,10 @@ class DeepBinaryClassifier(Learned, CallbackSupportMixin, ClassifierMixin, BaseE
         1.
     out_activation_ : str
         'logistic'.
+    activation_ : str
+        Activation of the hidden layers that the weights were trained with.
+    negative_slope_ : float
+        Its slope below 0, if it is 'leaky_relu'.
 
     See Also
     --------
@@ -270,6 +276,8 @@ class DeepBinaryClassifier(Learned, CallbackSupportMixin, ClassifierMixin, BaseE
     classes_: Array
     coefs_: list[Array]
     intercepts_: list[Array]
+    activation_: str
+    negative_slope_: float
     loss_curve_: list[float]
     learning_rate_curve_: list[float]
     validation_loss_curve_: list[float] | None
@@ -529,12 +537,24 @@ class DeepBinaryClassifier(Learned, CallbackSupportMixin, ClassifierMixin, BaseE
             self.best_validation_score_ = self.validation_scores_[self.best_iter_ - 1]
 
     def _set_weights(self, weights: Weights) -> None:
-        """Set the parameters, and the attributes that follow from them."""
+        """Set the parameters, and all else that prediction needs of what they were trained with."""
         self.coefs_, self.intercepts_ = weights
+        self.activation_, self.negative_slope_ = self.activation, float(self.negative_slope)
         self.n_layers_ = len(self.coefs_) + 1
         self.n_outputs_ = 1
         self.out_activation_ = "logistic"
         self.n_parameters_ = sum(a.size for a in (*self.coefs_, *self.intercepts_))
+
+    @property
+    def _hidden_activation(self) -> Activation:
+        """The activation that the parameters were trained with."""
+        return get_activation(*self._name_and_slope)
+
+    @property
+    def _name_and_slope(self) -> tuple[str, float]:
+        fitted = vars(self)  # weights that were set by hand come without, and older pickles
+        name, slope = fitted.get("activation_"), fitted.get("negative_slope_")
+        return name or self.activation, float(self.negative_slope if slope is None else slope)
 
     # ------------------------------------------------------------------ prediction
 
@@ -563,7 +583,7 @@ class DeepBinaryClassifier(Learned, CallbackSupportMixin, ClassifierMixin, BaseE
 
     def _logits(self, rows: Any) -> Array:
         """Return the logit of each of some rows that have been validated."""
-        activation = get_activation(self.activation, self.negative_slope)
+        activation = self._hidden_activation
         with np.errstate(all="ignore"):
             logits = predict_logits(rows, self.coefs_, self.intercepts_, activation, row_blocks)
             # NaN only if an entry is: squares do not cancel

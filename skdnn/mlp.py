@@ -15,13 +15,16 @@ _ACTIVATIONS = ("identity", "logistic", "relu", "tanh")
 
 def as_mlp_classifier(model: Any) -> MLPClassifier:
     """Return an MLPClassifier with the state of a fitted DeepBinaryClassifier."""
-    if model.activation not in _ACTIVATIONS:
+    activation = model._hidden_activation.name
+    if activation not in _ACTIVATIONS:
         raise ValueError(
-            f"MLPClassifier has no activation {model.activation!r}; it has "
-            f"{', '.join(_ACTIVATIONS)}."
+            f"MLPClassifier has no activation {activation!r}; it has {', '.join(_ACTIVATIONS)}."
         )
     mlp = MLPClassifier()
     shared = {k: v for k, v in model.get_params().items() if k in mlp.get_params()}
+    # what was fitted, whatever the parameters say by now
+    widths = tuple(bias.size for bias in model.intercepts_[:-1])
+    shared.update(activation=activation, hidden_layer_sizes=widths)
     # what theirs cannot name becomes the nearest that it can
     if model.solver == "adamw":
         shared.update(solver="adam")

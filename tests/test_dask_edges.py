@@ -52,6 +52,22 @@ def make_model(**parameters):
     )
 
 
+# ---------------------------------------------------------------------- what was fitted
+
+
+@pytest.mark.parametrize(
+    "changes", [{"activation": "logistic"}, {"negative_slope": 0.9}, {"hidden_layer_sizes": (9,)}]
+)
+def test_parameters_set_after_fit_move_no_prediction(client, data, changes):
+    X, y = split(*data)
+    model = make_model(activation="leaky_relu").fit(X, y)
+    before, score = model.predict_proba(X).compute(), model.score(X, y)
+    model.set_params(**changes)
+    assert_array_equal(model.predict_proba(X).compute(), before)
+    assert_array_equal(model.to_local().predict_proba(data[0]), before)
+    assert model.score(X, y) == score
+
+
 # ---------------------------------------------------------------------- clients
 
 

@@ -21,6 +21,7 @@ from skdnn.dask.columns import columns_of
 from skdnn.dask.lazy import correct_of_block, predict_blocks
 from skdnn.dask.partitions import check_collection, delayed_rows, sample_of
 from skdnn.dask.preparation import DaskPreparation
+from skdnn.training.state import Weights
 
 __all__ = ["DaskDeepBinaryClassifier"]
 
@@ -341,8 +342,9 @@ class DaskDeepBinaryClassifier(DeepBinaryClassifier):
     def _to_send(self) -> DeepBinaryClassifier:
         """Return what predicts on the workers: without callbacks, and names that blocks lack."""
         bare = clone(self.to_local().set_callbacks())
-        fitted = ("coefs_", "intercepts_", "classes_", "n_features_in_")
-        bare.__dict__.update({name: getattr(self, name) for name in fitted})
+        bare._set_weights(Weights(self.coefs_, self.intercepts_))
+        kept = ("activation_", "negative_slope_", "classes_", "n_features_in_")
+        bare.__dict__.update({name: value for name, value in vars(self).items() if name in kept})
         return bare
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:

@@ -24,7 +24,6 @@ from skdnn.displays.drawing import (
 from skdnn.displays.outstanding import MixedRows, as_rows, outstanding_features
 from skdnn.inspection import Table
 from skdnn.inspection.subject import Subject, check_count, fitted_network
-from skdnn.network.activations import get_activation
 from skdnn.network.prediction import predict_logits
 
 __all__ = ["MistakesDisplay"]
@@ -178,11 +177,12 @@ class MistakesDisplay:
         if rows is None or (is_mixed and (image_shape is not None or not rows.can_show.any())):
             rows, names = subject.rows, subject.feature_names()
         model = subject.model
-        activation = get_activation(model.activation, model.negative_slope)
         logits = np.empty(subject.n_samples)
         for place, block in subject.blocks():
             with np.errstate(all="ignore"):
-                logits[place] = predict_logits(block, model.coefs_, model.intercepts_, activation)
+                logits[place] = predict_logits(
+                    block, model.coefs_, model.intercepts_, model._hidden_activation
+                )
         if np.isnan(logits).any():
             row = int(np.isnan(logits).argmax())
             raise ValueError(f"Row {row} of X has no prediction: its hidden activations overflow.")

@@ -177,7 +177,7 @@ class _Loss:
         # adamw decays the weights itself
         alpha = 0.0 if model.solver == "adamw" else float(model.alpha)
         self._penalty = alpha / (positive.size if weight is None else weight.sum())
-        self._has_kinks = model.activation in _KINKED
+        self._has_kinks = network.activation.name in _KINKED
         with np.errstate(all="ignore"):
             objective = Objective(network, X, positive, weight, alpha=alpha)
             objective.value_and_gradient(objective.all_rows())

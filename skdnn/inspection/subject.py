@@ -18,7 +18,6 @@ from sklearn.utils.validation import check_is_fitted
 from skdnn.classifier import DeepBinaryClassifier
 from skdnn.datasets.hdf5 import as_labels
 from skdnn.datasets.rows import as_matrix, is_on_disk, row_blocks, take_rows
-from skdnn.network.activations import get_activation
 from skdnn.network.network import Network, flatten
 from skdnn.training.preparation import check_data
 from skdnn.training.targets import apply_class_weight, check_sample_weight, encode_labels
@@ -68,9 +67,8 @@ class Subject:
         model = self.model
         dtype = np.dtype(dtype or model.coefs_[0].dtype)
         sizes = (model.coefs_[0].shape[0], *(bias.size for bias in model.intercepts_))
-        activation = get_activation(model.activation, model.negative_slope)
         parameters = flatten(model.coefs_, model.intercepts_, dtype)
-        return Network(sizes, activation, dtype, parameters=parameters)
+        return Network(sizes, model._hidden_activation, dtype, parameters=parameters)
 
     def blocks(self) -> Iterator[tuple[slice, Any]]:
         """Yield which rows, and the rows in the parameters' dtype, dense or CSR."""

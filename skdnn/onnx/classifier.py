@@ -116,13 +116,14 @@ def _add_activation(graph: Graph, z: str, model: Any, dtype: Any) -> str:
     def number(value: float) -> str:
         return graph.constant(np.array(value, dtype))
 
-    name = model.activation
+    activation = model._hidden_activation
+    name = activation.name
     if name == "identity":
         return z
     if name in ("logistic", "tanh", "relu"):
         return graph.add({"logistic": "Sigmoid", "tanh": "Tanh", "relu": "Relu"}[name], z)
     if name == "leaky_relu":
-        return graph.add("Max", z, graph.add("Mul", z, number(model.negative_slope)))
+        return graph.add("Max", z, graph.add("Mul", z, number(activation.slope)))
     if name == "elu":
         below = graph.add("Exp", graph.add("Min", z, number(0)))
         return graph.add("Add", graph.add("Relu", z), graph.add("Sub", below, number(1)))

@@ -49,6 +49,11 @@ def pack_encoder(encoder: TableEncoder, path: str) -> tuple[dict[str, Any], dict
     else:
         arrays |= _pack_columns(encoder)
         arrays["names"] = _text(encoder._names)
+        indicates = any(output.kind == "gap" for output in encoder._layout.outputs)
+        if indicates and not encoder.missing_indicator:  # set to another after fit
+            attributes[f"{path}/missing_indicator"] = True
+        elif encoder.missing_indicator and not indicates and arrays["columns/has_gaps"].any():
+            attributes[f"{path}/missing_indicator"] = False
     return attributes, {f"{path}/{name}": array for name, array in arrays.items()}
 
 
@@ -125,7 +130,10 @@ def unpack_encoder(
         return encoder
     encoder._names = mine.get("names", "U", mask.size).tolist()
     encoder._columns, edges = _unpack_columns(mine, mask)
-    encoder._lay_out(edges)
+    indicates = attributes.get(f"{path}/missing_indicator", encoder.missing_indicator)
+    if not isinstance(indicates, bool | np.bool_):
+        raise ValueError(f"attribute '{path}/missing_indicator' is {indicates!r:.40}: no boolean.")
+    encoder._lay_out(edges, bool(indicates))
     encoder.uses_target_ = encoder.encodes_target_ or (
         encoder.bins == "tree" and encoder.n_bins > 0
     )

@@ -15,6 +15,7 @@ import numpy as np
 from skdnn.classifier import DeepBinaryClassifier
 from skdnn.container.container import Contents
 from skdnn.container.exact_json import decode, encode
+from skdnn.network.activations import ACTIVATIONS
 from skdnn.parameters import check_dropout, check_hidden_layer_sizes
 from skdnn.persistence.state import pack_state, pack_weights, unpack_state, unpack_weights
 
@@ -90,10 +91,13 @@ def pack_model(model: DeepBinaryClassifier) -> tuple[Attributes, Arrays]:
         "fitted": fitted,
         "classes/dtype": model.classes_.dtype.str,
     }
+    activation, slope = model._name_and_slope
     for i, weights in enumerate(model.coefs_, 1):
         attributes[f"layers/{i}/inputs"], attributes[f"layers/{i}/units"] = weights.shape
         is_last = i == len(model.coefs_)
-        attributes[f"layers/{i}/activation"] = "logistic" if is_last else model.activation
+        attributes[f"layers/{i}/activation"] = "logistic" if is_last else activation
+    if slope != model.negative_slope:  # set to another after fit
+        attributes["layers/negative_slope"] = slope
     arrays = pack_weights((model.coefs_, model.intercepts_), "layers")
     arrays["classes"] = pack_classes(model.classes_)
     if hasattr(model, "feature_names_in_"):
@@ -166,12 +170,10 @@ def unpack_model(
     model = unpack_parameters(attributes["parameters"])
     hidden = check_hidden_layer_sizes(model.hidden_layer_sizes)
     check_dropout(model.dropout, len(hidden), model.solver)
-    first = arrays["layers/1/weights"]
-    if first.ndim != 2 or first.shape[0] < 1:
-        raise ValueError(f"'layers/1/weights' has the shape {first.shape}; it needs an input.")
-    model.n_features_in_ = first.shape[0]
-    layer_sizes = (model.n_features_in_, *hidden, 1)
+    layer_sizes = _layer_sizes_of(attributes, arrays)
+    model.n_features_in_ = layer_sizes[0]
     model._set_weights(unpack_weights(arrays, "layers", layer_sizes))
+    _unpack_activation(model, attributes)
     model.classes_ = unpack_classes(arrays["classes"], attributes["classes/dtype"])
     if "feature_names" in arrays:
         names = arrays["feature_names"]
@@ -186,6 +188,35 @@ def unpack_model(
     if "training_state/rule" in attributes:
         model._training_state = unpack_state(attributes, arrays, "training_state", layer_sizes)
     return model
+
+
+def _layer_sizes_of(attributes: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[int, ...]:
+    """Return the sizes of the layers that there are; the parameter may be another by now."""
+    sizes: list[int] = []
+    while f"layers/{max(1, len(sizes))}/units" in attributes:
+        name = f"layers/{max(1, len(sizes))}/weights"
+        shape = arrays[name].shape
+        if len(shape) != 2 or not all(shape):
+            raise ValueError(f"{name!r} has the shape {shape}; it needs an input and a unit.")
+        sizes += shape[len(sizes) > 0 :]
+    if sizes[-1:] != [1]:
+        raise ValueError(f"'layers' end with {sizes[-1:]} units, and must with one.")
+    return tuple(sizes)
+
+
+def _unpack_activation(model: DeepBinaryClassifier, attributes: Mapping[str, Any]) -> None:
+    """Set what the hidden layers were trained with, where the parameters say otherwise."""
+    if len(model.coefs_) > 1:
+        model.activation_ = attributes["layers/1/activation"]
+        if model.activation_ not in ACTIVATIONS:
+            raise ValueError(
+                f"attribute 'layers/1/activation' is {model.activation_!r:.40}, and must be one of "
+                f"{ACTIVATIONS}."
+            )
+    slope = attributes.get("layers/negative_slope", model.negative_slope_)
+    if type(slope) is not float or not 0 <= slope < 1:
+        raise ValueError(f"attribute 'layers/negative_slope' is {slope!r:.40}: not in [0, 1).")
+    model.negative_slope_ = slope
 
 
 def unpack_parameters(packed: Mapping[str, Any]) -> DeepBinaryClassifier:

@@ -294,10 +294,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             if isinstance(column, Number):
                 edges.append(learn_bins(prepared[:, place], self.n_bins, positive))
             place += column.n_prepared
-        self._lay_out(edges)
+        self._lay_out(edges, self.missing_indicator)
         self.uses_target_ = self.encodes_target_ or positive is not None
 
-    def _lay_out(self, edges: list[Array]) -> None:
+    def _lay_out(self, edges: list[Array], missing_indicator: bool) -> None:
         """Say which output comes from which prepared column, with the edges of each number."""
         self._edges = edges
         outputs: list[Output] = []
@@ -305,7 +305,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         for j, column in self._columns:
             name = self._names[j]
             if isinstance(column, Number):
-                outputs += column.outputs(name, place, next(left), self.missing_indicator)
+                outputs += column.outputs(name, place, next(left), missing_indicator)
             else:
                 outputs += column.outputs(name, place)
             place += column.n_prepared

@@ -272,7 +272,7 @@ class Preparation(AbstractContextManager["Preparation"]):
         model.__dict__.pop("feature_names_in_", None)
 
         def score(weights: Weights, X: Any) -> float:
-            model.coefs_, model.intercepts_ = weights
+            model._set_weights(weights)
             model.n_features_in_ = X.shape[1]
             return float(scorer(model, X, labels, **weight))
 
