@@ -6,12 +6,13 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import skdnn.displays
-from skdnn import DeepBinaryClassifier
+from skdnn import DeepBinaryClassifier, DeepEnsembleClassifier
 from skdnn.displays import (
     DeadUnitsDisplay,
     LayerStatisticsDisplay,
@@ -165,6 +166,32 @@ def test_line_keywords_reach_the_losses(watched):
     display = LossCurveDisplay.from_estimator(watched, line_kw={"linewidth": 5, "color": "gray"})
     assert display.line_.get_linewidth() == display.validation_line_.get_linewidth() == 5
     assert display.line_.get_color() == "gray"
+
+
+def test_ensemble_shows_the_curves_of_all_its_networks(breast_cancer):
+    X, y = breast_cancer
+    network = DeepBinaryClassifier((4,), learning_rate_init=0.01, max_iter=4, tol=None)
+    ensemble = DeepEnsembleClassifier(network, n_estimators=8, random_state=0).fit(X, y)
+    display = LossCurveDisplay.from_estimator(make_pipeline(ensemble), name="all")
+    assert len(display.line_) == len(display.best_) == 8
+    for line, validation, member in zip(
+        display.line_, display.validation_line_, ensemble.estimators_, strict=True
+    ):
+        np.testing.assert_array_equal(line.get_ydata(), member.loss_curve_)
+        np.testing.assert_array_equal(validation.get_ydata(), member.validation_loss_curve_)
+    assert display.line_[0].get_color() != display.line_[1].get_color()  # bins, and none
+    assert display.line_[0].get_color() == display.line_[2].get_color()
+    assert labels_of(display.legend_) == [
+        f"all: training loss, {ensemble.encoders_[0].n_outputs_} inputs and [4] units",
+        "all: validation loss",
+        "all: best epoch",
+        f"all: training loss, {ensemble.encoders_[1].n_outputs_} inputs and [4] units",
+    ]
+
+
+def test_ensemble_that_is_not_fitted_has_no_curves():
+    with pytest.raises(NotFittedError):
+        LossCurveDisplay.from_estimator(DeepEnsembleClassifier())
 
 
 # ---------------------------------------------------------------------- dead units

@@ -323,6 +323,18 @@ def test_groups_stay_on_one_side(numbers, cv):
     assert all(np.unique(judged[groups == group]).size == 1 for group in np.unique(groups))
 
 
+def test_a_single_group_is_an_error(numbers):
+    X, y = numbers
+    with pytest.raises(ValueError, match="groups has 1 group, but folds need 2"):
+        small().fit(X, y, groups=np.zeros(len(y)))
+
+
+def test_networks_of_three_kinds_share_two_encoders(fitted):
+    assert len(set(map(id, fitted.encoders_))) == 2
+    sizes = [len(network.coefs_) for network in fitted.estimators_]
+    assert sizes == [3, 3, 2] * 8
+
+
 def test_groups_and_weights_are_routed(numbers):
     X, y = numbers
     groups, weight = np.arange(len(y)) // 10, np.ones(len(y))

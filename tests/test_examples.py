@@ -112,10 +112,16 @@ EXPECTED = {
         "He's variance is constant within",
     ),
     "plot_mixed_table": Expected(
-        {"n_loans = 4000": "n_loans = 1000", "n_estimators=16": "n_estimators=8"}
+        {
+            "n_loans = 4000": "n_loans = 1000",
+            "EnsembleClassifier(random": "EnsembleClassifier(n_estimators=8, random",
+        }
     ),
     "plot_uncertainty": Expected(
-        {"make_moons(1500": "make_moons(400", "n_estimators=16": "n_estimators=8"}
+        {
+            "make_moons(1500": "make_moons(400",
+            "EnsembleClassifier(random": "EnsembleClassifier(n_estimators=8, random",
+        }
     ),
     "plot_relu_sums": Expected(
         {"max_iter=500": "max_iter=100"},

@@ -336,6 +336,16 @@ def test_table_without_a_column_that_tells_anything_is_an_error():
         TableEncoder().fit(pd.DataFrame({"a": [1, 1], "b": [None, None]}))
 
 
+def test_lazy_frame_is_to_be_collected():
+    with pytest.raises(TypeError, match=r"X is a LazyFrame.*X\.collect\(\)"):
+        TableEncoder().fit(pl.LazyFrame({"a": [1, 2]}))
+
+
+def test_bytes_that_are_no_text_are_levels():
+    encoder = TableEncoder().fit(np.array([[b"\xff"], [b"b"], [b"b"]], object))
+    assert encoder.get_feature_names_out().tolist() == ["x0_\\xff", "x0_b"]
+
+
 def test_column_that_cannot_be_encoded_is_named():
     with pytest.raises(TypeError, match="'lists' has values of type list"):
         TableEncoder().fit(pd.DataFrame({"lists": [[1], [2]]}))

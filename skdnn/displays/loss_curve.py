@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
 
+from skdnn.classifier import DeepBinaryClassifier
 from skdnn.displays.drawing import add_legend, make_axes, palette, require_matplotlib
+from skdnn.ensemble import DeepEnsembleClassifier
 from skdnn.inspection.subject import fitted_network
 
 __all__ = ["LossCurveDisplay"]
@@ -19,7 +24,8 @@ _RATE_AXIS = "skdnn learning rate"
 class LossCurveDisplay:
     """Training and validation loss of each epoch, the best epoch, and the learning rate.
 
-    With ``solver="lbfgs"``, an epoch is an iteration.
+    With ``solver="lbfgs"``, an epoch is an iteration. Of an ensemble, the curves of all networks
+    are drawn, in a colour for each kind of them.
 
     Use `from_estimator` to make one. Curves go on over several calls of ``fit`` with
     ``warm_start``, and of ``partial_fit``.
@@ -47,9 +53,9 @@ class LossCurveDisplay:
     Attributes
     ----------
     line_, validation_line_, learning_rate_line_ : matplotlib Line2D or None
-        The curves.
+        The curves; of an ensemble, a list with one for each network.
     best_ : matplotlib Line2D or None
-        Mark of the best epoch.
+        Mark of the best epoch; of an ensemble, a list.
     ax_, figure_ : matplotlib Axes and Figure
         Where they were drawn.
     learning_rate_ax_ : matplotlib Axes or None
@@ -126,12 +132,12 @@ class LossCurveDisplay:
         ax: Any = None,
         line_kw: dict[str, Any] | None = None,
     ) -> Self:
-        """Draw the curves of a fitted network.
+        """Draw the curves of a fitted network, or of all networks of an ensemble.
 
         Parameters
         ----------
-        estimator : DeepBinaryClassifier or Pipeline
-            Fitted. A pipeline must end with the network.
+        estimator : DeepBinaryClassifier, DeepEnsembleClassifier or Pipeline
+            Fitted. A pipeline must end with the network or the ensemble.
         name : str, default=None
             Name of the model, put before the labels; for several models on the same ``ax``.
         show_learning_rate : bool, default=None
@@ -155,9 +161,19 @@ class LossCurveDisplay:
             When it is not fitted.
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
-        model = fitted_network(estimator, "estimator")
+        options = {"show_learning_rate": show_learning_rate, "ax": ax, "line_kw": line_kw}
+        last = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+        if isinstance(last, DeepEnsembleClassifier):
+            check_is_fitted(last)
+            of_all: Any = _EnsembleLossCurveDisplay(last.estimators_, name)
+            return of_all.plot(**options)
+        return cls._of(fitted_network(estimator, "estimator"), name).plot(**options)
+
+    @classmethod
+    def _of(cls, model: DeepBinaryClassifier, name: str | None) -> Any:
+        """Return what is to be drawn of a network."""
         rates = model.learning_rate_curve_
-        display = cls(
+        return cls(
             model.loss_curve_,
             validation_loss_curve=model.validation_loss_curve_,
             best_iter=model.best_iter_,
@@ -166,7 +182,6 @@ class LossCurveDisplay:
             name=name,
             step="iteration" if model.solver == "lbfgs" else "epoch",
         )
-        return display.plot(show_learning_rate=show_learning_rate, ax=ax, line_kw=line_kw)
 
     def plot(
         self,
@@ -275,6 +290,68 @@ class LossCurveDisplay:
                 )
                 twin.set_ylim(bottom=0)
         self.learning_rate_ax_ = twin
+
+
+class _EnsembleLossCurveDisplay(LossCurveDisplay):
+    """The curves of all networks of an ensemble, in a colour for each kind of them.
+
+    Parameters
+    ----------
+    networks : list of DeepBinaryClassifier
+        Fitted.
+    name : str or None
+        Name of the ensemble.
+    """
+
+    def __init__(self, networks: Sequence[DeepBinaryClassifier], name: str | None) -> None:
+        self.name = name
+        self._displays = [LossCurveDisplay._of(network, None) for network in networks]
+        self._kinds = [
+            f"{network.n_features_in_} inputs and {[b.size for b in network.intercepts_[:-1]]} "
+            "units"
+            for network in networks
+        ]
+
+    def plot(
+        self,
+        *,
+        show_learning_rate: bool | None = None,
+        ax: Any = None,
+        line_kw: dict[str, Any] | None = None,
+    ) -> Self:
+        """Draw the curves; parameters are those of `LossCurveDisplay.plot`."""
+        is_new = ax is None
+        self.ax_ = ax = make_axes(ax, self)
+        self.figure_ = ax.figure
+        from matplotlib.cbook import normalize_kwargs
+        from matplotlib.lines import Line2D
+
+        before = "" if self.name is None else f"{self.name}: "
+        colours, kinds = palette(), list(dict.fromkeys(self._kinds))
+        labels: dict[Any, str] = {}
+        for display, kind in zip(self._displays, self._kinds, strict=True):
+            style = {"linewidth": 0.8, "color": colours[kinds.index(kind) % len(colours)]}
+            style |= normalize_kwargs(line_kw or {}, Line2D)
+            display.plot(show_learning_rate=show_learning_rate or False, ax=ax, line_kw=style)
+            of_kind = f", {kind}" if len(kinds) > 1 else ""
+            for line, label in (
+                (display.line_, f"{before}training loss{of_kind}"),
+                (display.validation_line_, f"{before}validation loss"),
+                (display.best_, f"{before}best {display.step}"),
+            ):
+                if line is not None:
+                    line.set_label("_" if label in labels.values() else label)
+                    labels.setdefault(line, line.get_label())
+            if display.best_ is not None:
+                display.best_.set(markersize=4, markeredgewidth=1)
+        handles = [line for line, label in labels.items() if label != "_"]
+        for attribute in ("line_", "validation_line_", "best_", "learning_rate_line_"):
+            setattr(self, attribute, [getattr(display, attribute) for display in self._displays])
+        self.learning_rate_ax_ = self._displays[-1].learning_rate_ax_
+        if ax.get_legend() is not None:  # of the last network alone
+            ax.get_legend().remove()
+        self.legend_ = add_legend(ax, handles, is_new=is_new)
+        return self
 
 
 def _as_curve(name: str, values: Any) -> np.ndarray:

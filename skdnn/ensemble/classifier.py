@@ -52,19 +52,20 @@ class DeepEnsembleClassifier(Learned, CallbackSupportMixin, ClassifierMixin, Bas
     ----------
     estimator : DeepBinaryClassifier, default=None
         What each network is a copy of; ``early_stopping`` is set, and ``random_state`` is drawn
-        for each. None: a hidden layer of 128 units and ``learning_rate_init=0.003``, or two of 64
-        units and 0.004 where numbers have no bins; ``alpha=1``, and batches of a thirtieth of the
-        rows, from 16 to 256.
-    n_estimators : int, default=16
+        for each. None: two hidden layers of 64 units and ``learning_rate_init=0.003``, or 0.004
+        where numbers have no bins, or one such layer and 0.006; ``alpha=1``, and batches of a
+        thirtieth of the rows, from 16 to 256.
+    n_estimators : int, default=24
         Number of networks. One is a plain network that is stopped early.
     categorical_features : {"from_dtype"} or array-like of str, int or bool, default="from_dtype"
         Which columns are categories, as of :class:`~skdnn.preprocessing.TableEncoder`.
     encoder : "auto", transformer or None, default="auto"
-        What makes a matrix of the table. "auto": networks of two kinds take turns, with
-        ``TableEncoder()`` and ``TableEncoder(n_bins=0)``, and what each kind counts is found out
-        of fold; the first kind alone if there are less than 8 networks. None: X is a matrix of
-        finite numbers, scaled already. A transformer of another class is fitted for each network
-        anew, since it might look at labels.
+        What makes a matrix of the table. "auto": networks of three kinds take turns, with two
+        layers behind ``TableEncoder()``, two behind ``TableEncoder(n_bins=0)``, and one behind
+        ``TableEncoder()``; what each kind counts is found out of fold. Of the first two kinds if
+        ``estimator`` is given, or there are less than 12 networks; of the first alone if there
+        are less than 8. None: X is a matrix of finite numbers, scaled already. A transformer of
+        another class is fitted for each network anew, since it might look at labels.
     kinds : list of (encoder, estimator), default=None
         Networks of several kinds: the first is of the first kind, the second of the second, and
         so on in turn; one of each kind shares a fold. Each part may be what ``encoder`` and
@@ -136,7 +137,7 @@ class DeepEnsembleClassifier(Learned, CallbackSupportMixin, ClassifierMixin, Bas
     >>> model.predict(X[:2])
     array(['no', 'yes'], dtype='<U3')
     >>> model.member_proba(X[:2]).shape
-    (2, 16)
+    (2, 24)
     """
 
     _parameter_constraints = ENSEMBLE_CONSTRAINTS
@@ -155,7 +156,7 @@ class DeepEnsembleClassifier(Learned, CallbackSupportMixin, ClassifierMixin, Bas
     def __init__(
         self,
         estimator: DeepBinaryClassifier | None = None,
-        n_estimators: int = 16,
+        n_estimators: int = 24,
         *,
         categorical_features: Any = "from_dtype",
         encoder: Any = "auto",

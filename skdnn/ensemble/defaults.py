@@ -28,20 +28,25 @@ class Kind(NamedTuple):
 
     encoder: Any
     estimator: DeepBinaryClassifier | None
-    hidden_layer_sizes: tuple[int, ...] = (128,)  # of the default estimator
+    hidden_layer_sizes: tuple[int, ...] = (64, 64)  # of the default estimator
     learning_rate_init: float = 0.003
 
 
 def _default_kinds(n_estimators: int, categorical_features: Any, estimator: Any) -> list[Kind]:
-    """Return kinds of networks: both, if there can be four networks of each.
+    """Return kinds of networks: as many of the three as there can be four networks of each.
 
-    Numbers in bins, or as they are: which of them suits depends on the table, by much.
+    Numbers in bins, or as they are, one hidden layer or two: which of them suits depends on the
+    table, by much.
     """
+    bins = TableEncoder(categorical_features)
     kinds = [
-        Kind(TableEncoder(categorical_features), estimator),
+        Kind(bins, estimator),
         Kind(TableEncoder(categorical_features, n_bins=0), estimator, (64, 64), 0.004),
+        Kind(bins, estimator, (64,), 0.006),
     ]
-    return kinds if n_estimators >= _FEWEST_FOLDS * len(kinds) else kinds[:1]
+    if estimator is not None:  # which has layers of its own
+        kinds = kinds[:2]
+    return kinds[: max(1, n_estimators // _FEWEST_FOLDS)]
 
 
 def check_kinds(model: Any) -> list[Kind]:

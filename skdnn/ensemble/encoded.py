@@ -79,7 +79,9 @@ class EncodedTable:
                 self._rows = same[0]._rows if same else encoder._prepare(X)
             elif same:
                 self._rows = same[0]._rows
-                self.encoder = same[0].encoder._with_bins_of(encoder, self._rows, y)
+                twins = [o.encoder for o in same if o.encoder._encodes_as(encoder)]
+                with_other_bins = same[0].encoder._with_bins_of
+                self.encoder = twins[0] if twins else with_other_bins(encoder, self._rows, y)
             else:
                 self._rows = encoder._learn(X, y)
         elif isinstance(encoder, FunctionTransformer):

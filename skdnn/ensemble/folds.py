@@ -147,7 +147,10 @@ def _stratified(n_folds: int, rows: Rows, root: int) -> Iterator[tuple[Array, Ar
     kind: Any = StratifiedKFold
     if rows.groups is not None:
         kind = StratifiedGroupKFold
-        n_folds = min(n_folds, np.unique(rows.groups).size)
+        n_groups = np.unique(rows.groups).size
+        n_folds = min(n_folds, n_groups)
+        if n_folds < 2:
+            raise ValueError(f"groups has {n_groups} group, but folds need 2 of them at least.")
     repetition = 0
     while True:
         splitter = kind(n_folds, shuffle=True, random_state=draw_seed(root, 0, repetition))

@@ -60,8 +60,8 @@ class Table:
     def __init__(self, X: Any, estimator: Any, *, reset: bool) -> None:
         if not reset:
             check_is_fitted(estimator)
-        self._is_frame = is_frame(X)
         X = check_table(X, estimator, reset=reset)
+        self._is_frame = is_frame(X)
         self._X = X
         self.n_rows, self.n_columns = X.shape
         names = getattr(estimator, "feature_names_in_", None)
@@ -139,6 +139,8 @@ def check_table(X: Any, estimator: Any, *, reset: bool, accept_sparse: bool = Fa
     ValueError, TypeError
         For anything else.
     """
+    if hasattr(X, "collect") and not hasattr(X, "shape"):
+        raise TypeError(f"X is a {type(X).__name__}, of which no row is known: give X.collect().")
     if is_frame(X):
         for size, what in zip(X.shape, ("sample", "feature"), strict=True):
             if size == 0:
@@ -241,7 +243,7 @@ def numbers_of(values: Array, name: str) -> Array:
         if not isinstance(value, _NUMBERS):
             raise ValueError(
                 f"Column {name!r} holds numbers in fit, and {value!r:.50} now: give numbers, or "
-                "name the column in categories."
+                "name the column in categorical_features."
             )
     numbers[~missing] = np.array(present, np.float64)
     return numbers
@@ -283,7 +285,7 @@ def categories_of(values: Array) -> Array:
 def as_text(value: Any) -> str:
     """Return a category as text; a number as it is written in a file."""
     if isinstance(value, bytes):
-        return value.decode()
+        return value.decode(errors="backslashreplace")
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from collections.abc import Collection
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -317,12 +318,16 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             for _, column in self._columns
         )
 
-    def _prepares_as(self, other: TableEncoder) -> bool:
-        """Return whether another encoder would prepare the same of a table: all but the bins."""
+    def _encodes_as(self, other: TableEncoder, but: Collection[str] = ()) -> bool:
+        """Return whether another encoder has the same parameters, but for some."""
         return all(
             np.array_equal(getattr(self, name), getattr(other, name))
-            for name in set(self.get_params()) - {"n_bins", "bins", "missing_indicator"}
+            for name in set(self.get_params()) - {*but}
         )
+
+    def _prepares_as(self, other: TableEncoder) -> bool:
+        """Return whether another encoder would prepare the same of a table: all but the bins."""
+        return self._encodes_as(other, but=("n_bins", "bins", "missing_indicator"))
 
     def _with_bins_of(self, other: TableEncoder, prepared: Array, y: Any) -> TableEncoder:
         """Return an encoder that prepares as this one, with bins as another learns them of rows."""

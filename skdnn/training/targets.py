@@ -124,11 +124,11 @@ def encode_labels(
         raise ValueError(
             "Only binary classification is supported. The type of the target is "
             f"{type_of_target(y)}: {name} has {labels}. For more than two classes, use "
-            "sklearn.multiclass.OneVsRestClassifier(DeepBinaryClassifier())."
+            "sklearn.multiclass.OneVsRestClassifier around this classifier."
         )
     if known is None and found.size < 2:
         raise ValueError(
-            "DeepBinaryClassifier needs samples of 2 classes in the data, but the data contains "
+            "This classifier needs samples of 2 classes in the data, but the data contains "
             f"only one class: {found[0]}."
         )
     if known is not None and need_both and found.size < known.size:

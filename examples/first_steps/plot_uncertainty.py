@@ -24,7 +24,7 @@ plt.style.use("seaborn-v0_8-colorblind")
 X, y = make_moons(1500, noise=0.25, random_state=0)
 seen = X[:, 0] < 1.2
 X_train, y_train = X[seen], y[seen]
-model = DeepEnsembleClassifier(n_estimators=16, random_state=0)
+model = DeepEnsembleClassifier(random_state=0)
 model.fit(X_train, y_train)
 
 # %%

@@ -16,6 +16,7 @@ from sklearn.metrics import RocCurveDisplay, log_loss, roc_auc_score
 from sklearn.model_selection import train_test_split
 
 from skdnn import DeepEnsembleClassifier
+from skdnn.displays import LossCurveDisplay
 
 plt.style.use("seaborn-v0_8-colorblind")
 
@@ -59,7 +60,7 @@ X_train, X_test, y_train, y_test = train_test_split(table, unpaid, stratify=unpa
 # ---------------------
 
 models = {
-    "DeepEnsembleClassifier": DeepEnsembleClassifier(n_estimators=16, random_state=0),
+    "DeepEnsembleClassifier": DeepEnsembleClassifier(random_state=0),
     "HistGradientBoostingClassifier": HistGradientBoostingClassifier(random_state=0),
 }
 for name, model in models.items():
@@ -102,14 +103,8 @@ display.ax_.set_title("Training rows, judged by networks that did not see them")
 # How the networks were trained
 # -----------------------------
 # Each has its own loss curves, as any ``DeepBinaryClassifier``; they end where the rows set aside
-# stopped gaining.
+# stopped gaining. Colours tell the kinds apart: what they see of the table, and their layers.
 
-fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
-for member in ensemble.estimators_:
-    ax.plot(member.validation_loss_curve_, color="C0" if len(member.coefs_) == 2 else "C1", lw=1)
-    ax.plot(member.best_iter_ - 1, min(member.validation_loss_curve_), ".k")
-ax.plot([], color="C0", label="with bins, one layer")
-ax.plot([], color="C1", label="without bins, two layers")
-ax.legend()
-ax.set(xlabel="epoch", ylabel="log loss of the rows set aside", title="One line a network")
+display = LossCurveDisplay.from_estimator(ensemble)
+display.ax_.set_title("The networks of the ensemble")
 plt.show()
