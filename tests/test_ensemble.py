@@ -125,6 +125,14 @@ def test_thirty_percent_of_cells_missing(table):
     assert roc_auc_score(y, model.oof_decision_function_) > 0.6
 
 
+def test_names_that_are_missing_are_told_of_once(numbers):
+    X, y = numbers
+    model = small(n_estimators=1).fit(pd.DataFrame(X).add_prefix("c"), y)
+    with pytest.warns(UserWarning, match="does not have valid feature names") as warned:
+        model.predict(X)
+    assert len(warned) == 1
+
+
 def test_category_never_seen_is_predicted(fitted, table):
     X, _ = table
     never = fitted.predict_proba(X[:5].assign(port="never"))

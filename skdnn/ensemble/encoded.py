@@ -128,6 +128,13 @@ def _as_needed(encoder: TableEncoder, rows: Any, batch_size: int) -> PreparedRow
 def encoded_blocks(encoders: Sequence[Any], X: Any) -> Iterator[tuple[slice, Any, Any]]:
     """Return encoded rows of a table, block by block, as float32.
 
+    Parameters
+    ----------
+    encoders : sequence of transformers
+        Fitted; those that are the same object encode once.
+    X : table
+        Checked already.
+
     Yields
     ------
     rows : slice
@@ -144,7 +151,7 @@ def encoded_blocks(encoders: Sequence[Any], X: Any) -> Iterator[tuple[slice, Any
         groups.setdefault(id(shared), []).append(encoder)
     for group in groups.values():
         is_ours = isinstance(group[0], TableEncoder)
-        rows = group[0]._prepare(X) if is_ours else _as_rows(group[0].transform(X))
+        rows = group[0]._prepare(X, is_checked=True) if is_ours else _as_rows(group[0].transform(X))
         n_columns = max(encoder.n_outputs_ for encoder in group) if is_ours else rows.shape[1]
         size = max(1, _BLOCK_SIZE // (n_columns * _TILE)) * _TILE
         for place in gen_batches(rows.shape[0], size):

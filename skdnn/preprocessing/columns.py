@@ -44,6 +44,8 @@ class Table:
         Whose ``n_features_in_`` and ``feature_names_in_`` are set or compared with.
     reset : bool
         Whether to set them.
+    is_checked : bool, default=False
+        Whether X comes from `check_table`, of an estimator that was fitted to the same table.
 
     Attributes
     ----------
@@ -57,10 +59,11 @@ class Table:
         For anything but a table with rows and columns.
     """
 
-    def __init__(self, X: Any, estimator: Any, *, reset: bool) -> None:
+    def __init__(self, X: Any, estimator: Any, *, reset: bool, is_checked: bool = False) -> None:
         if not reset:
             check_is_fitted(estimator)
-        X = check_table(X, estimator, reset=reset)
+        if not is_checked:
+            X = check_table(X, estimator, reset=reset)
         self._is_frame = is_frame(X)
         self._X = X
         self.n_rows, self.n_columns = X.shape

@@ -359,8 +359,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """
         return self._encode(self._prepare(X))
 
-    def _prepare(self, X: Any) -> Any:
-        """Return the prepared columns of a table: float32, (n_samples, n_prepared)."""
+    def _prepare(self, X: Any, *, is_checked: bool = False) -> Any:
+        """Return the prepared columns of a table: float32, (n_samples, n_prepared).
+
+        ``is_checked`` as of `Table`.
+        """
         check_is_fitted(self)
         if self._scaler is not None:
             kinds = (np.float64, np.float32)
@@ -368,7 +371,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             return self._scaler.transform(X)
         if scipy.sparse.issparse(X):
             raise TypeError("X is sparse, but was dense in fit: give X.toarray().")
-        table = Table(X, self, reset=False)
+        table = Table(X, self, reset=False, is_checked=is_checked)
         prepared = np.empty((table.n_rows, self._n_prepared), np.float32)
         first = 0
         for j, column in self._columns:
