@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skdnn import kernels
+from skdnn.network import prediction
 from skdnn.network.activations import ACTIVATIONS, get_activation
 from skdnn.network.evaluation import BatchEvaluator
 from skdnn.network.network import Network
@@ -169,6 +170,38 @@ def test_array_of_another_type_or_size_is_refused(argument, value):
         step.CompiledEvaluator(network).evaluate(*arguments, slice(0, N_ROWS), 1.0)
 
 
+def test_batches_may_grow_under_dropout():
+    network = Network((4, 30, 1), get_activation("relu"), np.dtype(float), [0.5])
+    network.parameters[...] = np.linspace(-1, 1, network.parameters.size)
+    X, signs = np.random.RandomState(0).standard_normal((N_ROWS, 4)), np.ones(N_ROWS, np.int8)
+
+    def evaluate(evaluator, n_rows):
+        return evaluator.evaluate(
+            X, signs, None, np.arange(n_rows), 1.0, np.random.RandomState(n_rows)
+        )
+
+    evaluator = step.CompiledEvaluator(network)
+    grown = [evaluate(evaluator, n_rows) for n_rows in (1, 10, N_ROWS)]
+    fresh = [evaluate(step.CompiledEvaluator(network), n_rows) for n_rows in (1, 10, N_ROWS)]
+    assert grown == fresh
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_point_that_is_not_finite_leaves_nothing_behind(name):
+    # a line search may go too far, and come back
+    network = Network((4, 3, 3, 1), get_activation(name, 0.1), np.dtype(float))
+    start = np.linspace(-1, 1, network.parameters.size)
+    X, signs = np.random.RandomState(0).standard_normal((N_ROWS, 4)), np.ones(N_ROWS, np.int8)
+    evaluator = step.CompiledEvaluator(network)
+    gradients = []
+    for parameters in (start, np.full_like(start, np.inf), start):
+        network.parameters[...] = parameters
+        evaluator.evaluate(X, signs, None, slice(0, N_ROWS), 1.0)
+        gradients.append(network.gradient.copy())
+    assert np.isnan(gradients[1]).any()
+    assert_array_equal(gradients[2], gradients[0])
+
+
 # ---------------------------------------------------------------------- activations
 
 
@@ -315,6 +348,22 @@ def test_predictions_are_those_of_the_reference(problem):
         expected = predict_logits(*arguments)
         patch.setattr(kernels, "compiled", step)
         assert_close(predict_logits(*arguments), expected, network.dtype)
+
+
+@pytest.mark.parametrize("n_threads", [2, 3])
+@pytest.mark.parametrize("n_rows", [50, 51, 1000])
+def test_predictions_do_not_depend_on_the_number_of_threads(n_threads, n_rows, monkeypatch):
+    monkeypatch.setattr(kernels, "compiled", step)
+    monkeypatch.setattr(prediction, "_COMPILED_BLOCK", 8 * 17)
+    monkeypatch.setattr(prediction, "_SHARE_PRODUCTS", 1)
+    network = Network((4, 8, 1), get_activation("tanh"), np.dtype(float))
+    network.parameters[...] = np.linspace(-1, 1, network.parameters.size)
+    X = np.random.RandomState(0).standard_normal((n_rows, 4))
+    logits = []
+    for n in (1, n_threads):
+        monkeypatch.setattr(prediction, "blas_threads", lambda n=n: n)
+        logits.append(predict_logits(X, network.weights, network.biases, network.activation))
+    assert_array_equal(*logits)
 
 
 # ---------------------------------------------------------------------- the seam

@@ -139,6 +139,7 @@ def test_epoch_of_partial_fit_has_the_bits_of_an_epoch_of_fit(rows, matrix):
 def test_predictions_from_disk_have_the_bits_of_those_in_memory(rows, matrix, monkeypatch):
     # in blocks of as many rows: BLAS may round the rows of another block another way
     monkeypatch.setattr(prediction, "_PREDICTION_BLOCK", 8 * 100)
+    monkeypatch.setattr(prediction, "_COMPILED_BLOCK", 8 * 100)
     X, y = rows
     model = make_model().fit(X, y)
     for method in ("decision_function", "predict", "predict_proba", "predict_log_proba"):

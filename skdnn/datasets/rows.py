@@ -7,7 +7,6 @@ from typing import Any
 
 import h5py
 import numpy as np
-from sklearn.utils import gen_batches
 
 from skdnn.datasets.matrix import HDF5Matrix
 
@@ -55,4 +54,6 @@ def row_blocks(X: Any, size: int) -> Iterator[Any]:
         size = min(size, max(1, X.memory_limit // (4 * row_bytes)))
         n_rows = size * max(1, min(_READ_BYTES, X.memory_limit // 16) // (size * row_bytes))
         return (block for rows in X.blocks(n_rows) for block in row_blocks(rows, size))
-    return (X[rows] for rows in gen_batches(X.shape[0], size))
+    n_rows = X.shape[0]
+    # scikit-learn's gen_batches checks its arguments for longer than a row's prediction takes
+    return (X[start : min(start + size, n_rows)] for start in range(0, n_rows, size))

@@ -16,9 +16,11 @@ cdef extern from "src/step.h":
     ctypedef void gemm_function(
         char op_a, char op_b, int m, int n, int k, const void *a, int lda, const void *b, int ldb,
         void *c, int ldc) noexcept nogil
+    int VECTOR_BYTES
     ctypedef struct network_t:
         int n_layers
         const int *sizes
+        const int *strides
         int activation
         double slope
         const double *dropout
@@ -33,6 +35,7 @@ cdef extern from "src/step.h":
         void *delta
         void *dlogits
         void *sums
+        void *vector
         gemm_function *gemm
         void *generator
     ctypedef struct rows_t:
@@ -148,14 +151,21 @@ cdef class _Rows:
             self.c.sample_weight = _pointer(sample_weight, format, n_rows)
 
 
+# Addresses by layer that a network holds
+cdef enum:
+    _WEIGHTS, _BIASES, _WEIGHT_GRADIENTS, _BIAS_GRADIENTS, _ACTIVATIONS, _CACHES, _KEPT, _N_LISTS
+
+
 cdef class _Network:
     """A network as the kernels see it, and the memory of one thread."""
 
     cdef network_t c
-    cdef object arrays  # kept alive
+    cdef void **addresses  # (_N_LISTS, n_layers), then sizes and strides
+    cdef list given, room  # arrays that are kept alive: the network's, and those of `reserve`
+    cdef object gathered  # rows of a batch, of `n_gathered` rows
+    cdef int n_gathered
     cdef object dtype
     cdef bytes format
-    cdef tuple sizes
     cdef int n_hidden
     cdef int capacity
     cdef bint trains
@@ -163,10 +173,12 @@ cdef class _Network:
 
     def __cinit__(self, weights, biases, str activation, double slope, gradients=None, dropout=()):
         cdef int k, n_layers = len(weights)
+        cdef int *sizes
+        cdef int *strides
+        cdef int lanes
         self.dtype = weights[0].dtype
         self.format = self.dtype.char.encode()
-        self.sizes = (weights[0].shape[0], *(bias.size for bias in biases))
-        self.arrays = {}
+        self.given, self.room = [], []
         self.n_hidden = n_layers - 1
         self.trains = gradients is not None
         self.c.n_layers = n_layers
@@ -178,63 +190,96 @@ cdef class _Network:
             self.kernels, self.c.gemm = &_kernels[1], _gemm_double
         else:
             raise TypeError(f"Expected float32 or float64, got {self.dtype}.")
-        sizes = self._keep("sizes", np.array(self.sizes, np.intc))
-        self.c.sizes = <const int *>_pointer(sizes, b"i")
-        self.c.weights = <const void **>self._pointers("weights", weights)
-        self.c.biases = <const void **>self._pointers("biases", biases)
+        self.addresses = <void **>calloc(
+            1, _N_LISTS * n_layers * sizeof(void *) + 2 * (n_layers + 1) * sizeof(int))
+        if self.addresses == NULL:
+            raise MemoryError()
+        sizes = <int *>(self.addresses + _N_LISTS * n_layers)
+        strides = sizes + n_layers + 1
+        lanes = VECTOR_BYTES // <int>self.dtype.itemsize
+        strides[0] = sizes[0] = weights[0].shape[0]
         for k in range(n_layers):
-            _pointer(weights[k], self.format, self.sizes[k] * self.sizes[k + 1])
+            sizes[k + 1] = biases[k].size
+            strides[k + 1] = (sizes[k + 1] + lanes - 1) // lanes * lanes
+        self.c.sizes, self.c.strides = sizes, strides
+        self.c.weights = <const void **>self._list(_WEIGHTS, weights)
+        self.c.biases = <const void **>self._list(_BIASES, biases)
         if self.trains:
-            self.c.weight_gradients = self._pointers("weight_gradients", gradients[0])
-            self.c.bias_gradients = self._pointers("bias_gradients", gradients[1])
+            self.c.weight_gradients = self._list(_WEIGHT_GRADIENTS, gradients[0])
+            self.c.bias_gradients = self._list(_BIAS_GRADIENTS, gradients[1])
         if len(dropout):
-            rates = self._keep("dropout", np.array(dropout, float))
+            rates = np.array(dropout, float)
+            self.given.append(rates)
             self.c.dropout = <const double *>_pointer(rates, b"d", self.n_hidden)
 
-    cdef object _keep(self, str name, array):
-        self.arrays[name] = array
-        return array
+    def __dealloc__(self):
+        free(self.addresses)
 
-    cdef void **_pointers(self, str name, arrays) except? NULL:
-        """Return the addresses of some arrays, in memory that lives as long as this."""
-        cdef void **pointers
+    cdef void **_list(self, int which, arrays) except? NULL:
+        """Return the addresses of the arrays of all layers."""
+        cdef void **addresses = self.addresses + which * self.c.n_layers
         cdef int k
-        memory = self._keep("pointers of " + name, np.zeros(max(1, len(arrays)), np.uint64))
-        pointers = <void **>_pointer(memory, b"LQ")
+        cdef Py_ssize_t size
+        self.given.append(arrays)
         for k, array in enumerate(arrays):
-            pointers[k] = _pointer(array, b"fdB")
-        self.arrays[name] = arrays
-        return pointers
+            if which == _WEIGHTS or which == _WEIGHT_GRADIENTS:
+                size = <Py_ssize_t>self.c.sizes[k] * self.c.sizes[k + 1]
+            else:
+                size = self.c.sizes[k + 1]
+            addresses[k] = _pointer(array, self.format, size)
+        return addresses
+
+    cdef int check(self, _Rows rows) except -1:
+        if rows.c.n_features != self.c.sizes[0]:
+            raise ValueError(
+                f"The network has {self.c.sizes[0]} inputs, X {rows.c.n_features} columns.")
+        return 0
 
     cdef int reserve(self, int n_rows, bint gathers) except -1:
         """Make room for a number of rows; nothing where there is enough."""
-        hidden, dtype = self.sizes[1 : self.n_hidden + 1], self.dtype
-        if gathers and (self.c.X == NULL or n_rows > self.capacity):
-            X = self._keep("X", np.empty((max(n_rows, self.capacity), self.sizes[0]), dtype))
-            self.c.X = _pointer(X, self.format)
+        cdef int k, n_hidden = self.n_hidden
+        cdef int64_t n, size, widest = 1
+        if gathers and n_rows > self.n_gathered:
+            self.gathered = np.empty((n_rows, self.c.sizes[0]), self.dtype)
+            self.c.X = _pointer(self.gathered, self.format)
+            self.n_gathered = n_rows
         if n_rows <= self.capacity:
             return 0
-        self.capacity = n_rows
-        widest = max(hidden, default=1)
-        if self.trains:
-            layers = [np.empty((n_rows, n_units), dtype) for n_units in hidden]
-            self.c.delta = _pointer(
-                self._keep("delta", np.empty((n_rows, widest), dtype)), self.format)
-            self.c.dlogits = _pointer(self._keep("dlogits", np.empty(n_rows, dtype)), self.format)
-            if self.c.activation >= ACTIVATIONS.index("silu"):
-                caches = [np.empty((n_rows, n_units), dtype) for n_units in hidden]
-                self.c.caches = self._pointers("caches", caches)
-            if self.c.dropout != NULL:
-                kept = [np.ones((n_rows, n_units), np.uint8) for n_units in hidden]
-                self.c.kept = <unsigned char **>self._pointers("kept", kept)
-        else:
-            # layers write alternately to two buffers
-            buffers = [np.empty(n_rows * widest, dtype) for _ in range(2)]
-            layers = [buffers[k % 2] for k in range(self.n_hidden)]
-        self.c.activations = self._pointers("activations", layers)
-        sums = self._keep("sums", np.empty(max(widest, self.sizes[self.n_hidden]), dtype))
-        self.c.sums = _pointer(sums, self.format)
+        self.capacity, self.room = n_rows, []
+        size = self.dtype.itemsize
+        for k in range(n_hidden):
+            widest = max(widest, self.c.strides[k + 1])
+        self.c.sums = self._space(widest * size)
+        self.c.vector = self._space(widest * size)
+        self.c.activations = self.addresses + _ACTIVATIONS * self.c.n_layers
+        if not self.trains:
+            # layers write alternately to two buffers; what fills up rows of the last one is read
+            for k in range(n_hidden):
+                if k < 2 or k == n_hidden - 1:
+                    self.c.activations[k] = self._space(n_rows * widest * size)
+                else:
+                    self.c.activations[k] = self.c.activations[k - 2]
+            return 0
+        self.c.delta = self._space(n_rows * widest * size)
+        self.c.dlogits = self._space(n_rows * size)
+        if self.c.activation >= ACTIVATIONS.index("silu"):
+            self.c.caches = self.addresses + _CACHES * self.c.n_layers
+        if self.c.dropout != NULL:
+            self.c.kept = <unsigned char **>(self.addresses + _KEPT * self.c.n_layers)
+        for k in range(n_hidden):
+            n = <int64_t>n_rows * self.c.strides[k + 1]
+            self.c.activations[k] = self._space(n * size)
+            if self.c.caches != NULL:
+                self.c.caches[k] = self._space(n * size)
+            if self.c.kept != NULL:
+                self.c.kept[k] = <unsigned char *>self._space(n)
         return 0
+
+    cdef void *_space(self, int64_t n_bytes) except NULL:
+        """Return the address of zeros, aligned to vectors, that live until there is more room."""
+        array = np.zeros(n_bytes + VECTOR_BYTES, np.uint8)
+        self.room.append(array)
+        return <void *>((<size_t>_pointer(array, b"B") + VECTOR_BYTES - 1) & -<size_t>VECTOR_BYTES)
 
 
 cdef _check(int64_t outcome):
@@ -290,6 +335,7 @@ cdef class CompiledEvaluator:
         cdef double value = 0.0
         cdef _Network net = self._net
         cdef _Rows rows = _Rows(_aligned(X), signs, sample_weight, net.format)
+        net.check(rows)
         if isinstance(batch, slice):
             start, n_rows = batch.start, batch.stop - batch.start
             if start < 0 or start + n_rows > rows.c.n_rows:
@@ -332,6 +378,7 @@ cdef class CompiledEvaluator:
         cdef rule_t r = rule.c
         cdef int64_t done = 0, n_batches = rates.shape[0]
         cdef double total = 0.0
+        net.check(rows)
         order, generator = batches.order, None
         b.order, b.start = NULL, 0
         b.n_rows, b.size = batches.n_rows, batches.size
@@ -430,7 +477,7 @@ def penalise(weights, gradient, double penalty):
 
 
 cdef class CompiledPrediction:
-    """Logits of rows under given weights, block by block.
+    """Logits of rows under given weights, block by block; one thread at a time.
 
     Parameters
     ----------
@@ -439,7 +486,7 @@ cdef class CompiledPrediction:
     activation : str
     slope : float
     block : int
-        Largest number of rows of a block.
+        Number of rows of a block; the last one may have fewer.
     """
 
     cdef _Network _net
@@ -450,17 +497,20 @@ cdef class CompiledPrediction:
         self._block = block
         self._net.reserve(block, False)
 
-    def logits(self, X, out):
-        """Write the logits of all rows of X, dense or CSR, to ``out``."""
+    def logits(self, X, out, int64_t start=0, stop=None):
+        """Write the logits of rows [start, stop) of X, dense or CSR, to their places in ``out``."""
         cdef _Network net = self._net
         cdef _Rows rows = _Rows(_aligned(X), None, None, net.format)
-        cdef int64_t start = 0, n_rows = rows.c.n_rows
+        cdef int64_t last = rows.c.n_rows if stop is None else stop
         cdef int outcome = 0, n
-        cdef char *address = <char *>_pointer(out, net.format, n_rows)
+        cdef char *address = <char *>_pointer(out, net.format, rows.c.n_rows)
         cdef int itemsize = out.itemsize
+        net.check(rows)
+        if start < 0 or last > rows.c.n_rows:
+            raise IndexError("There are no such rows.")
         with nogil:
-            while start < n_rows and outcome == 0:
-                n = <int>min(<int64_t>self._block, n_rows - start)
+            while start < last and outcome == 0:
+                n = <int>min(<int64_t>self._block, last - start)
                 outcome = net.kernels.predict(&net.c, &rows.c, start, n, address + start * itemsize)
                 start += n
         _check(outcome)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
 import scipy.sparse
-from sklearn.utils import gen_batches
 
 from skdnn import kernels
 from skdnn.network.activations import Activation
 from skdnn.network.network import Network, forward
-from skdnn.numerics.threads import single_blas_thread
+from skdnn.numerics.threads import Crew, blas_threads, single_blas_thread
 
 __all__ = ["dead_layers", "predict_logits"]
 
@@ -23,18 +24,23 @@ RowBlocks = Callable[[Any, int], Iterable[Any]]
 # Prediction holds about this many activations of one layer at a time: two such buffers stay in a
 # core's share of the cache.
 _PREDICTION_BLOCK = 2**17
-# and takes in about this many dense features
-_INPUT_BLOCK = 2**21
 # What is compiled is fast with fewer activations at a time, that stay in the core's own cache
 _COMPILED_BLOCK = 2**15
+# Takes in about this many dense features at a time
+_INPUT_BLOCK = 2**21
 # From about so many multiplications on, BLAS wakes its threads for every product of a block. They
 # meet at each, and wait for each other wherever a core has other work.
 _THREADED_PRODUCTS = 2**18
+# Blocks of a CSR matrix that are cut out of it together
+_SPARSE_BLOCKS = 8
+# Multiplications that a thread of our own is worth
+_SHARE_PRODUCTS = 2**24
 
 
 def _slices(X: Any, size: int) -> Iterable[Any]:
     """Return the blocks of an array or a CSR matrix."""
-    return (X[rows] for rows in gen_batches(X.shape[0], size))
+    n_rows = X.shape[0]
+    return (X[start : min(start + size, n_rows)] for start in range(0, n_rows, size))
 
 
 def predict_logits(
@@ -67,36 +73,73 @@ def predict_logits(
         X = X.tocsr()
     n_samples = X.shape[0]
     dtype = np.result_type(X.dtype, weights[0].dtype)
-    # what came over a network may be anywhere in memory
-    weights = [np.require(w, dtype, ("C", "A")) for w in weights]
-    biases = [np.require(b, dtype, ("C", "A")) for b in biases]
-    widths = [b.size for b in biases]
-    block = min(n_samples, _PREDICTION_BLOCK // max(widths))
-    if not scipy.sparse.issparse(X):
-        block = min(block, _INPUT_BLOCK // X.shape[1])
-    block = max(1, block)
-    run = _block_predictor(weights, biases, activation, block)
+    weights = [_as_stored(w, dtype) for w in weights]
+    biases = [_as_stored(b, dtype) for b in biases]
+    block, taken_in = _block_sizes(X, max(b.size for b in biases))
     logits = np.empty(n_samples, dtype)
-    start = 0
     n_products = n_samples * sum(w.size for w in weights)
-    with single_blas_thread(n_products > _THREADED_PRODUCTS):
-        for rows in row_blocks(X, block):
+    crew = _make_crew(n_products) if taken_in > block else None
+    run = _predictor(weights, biases, activation, block, crew)
+    start = 0
+    with single_blas_thread(n_products > _THREADED_PRODUCTS), crew or nullcontext():
+        for rows in row_blocks(X, taken_in):
             n_rows = rows.shape[0]
             run(rows.astype(dtype, copy=False), logits[start : start + n_rows])
             start += n_rows
     return logits
 
 
-def _block_predictor(
-    weights: Sequence[Array], biases: Sequence[Array], activation: Activation, block: int
+def _as_stored(array: Array, dtype: np.dtype) -> Array:
+    """Return parameters as kernels read them; what came over a network may be anywhere in memory.
+
+    Only asked for what it may be lacking: `numpy.require` costs as much as a small network.
+    """
+    if array.dtype == dtype and array.flags.carray:
+        return array
+    return np.require(array, dtype, ("C", "A"))
+
+
+def _block_sizes(X: Any, widest: int) -> tuple[int, int]:
+    """Return the number of rows that go through the network together, and that are taken in."""
+    n_samples, n_features = X.shape
+    block = _PREDICTION_BLOCK if kernels.compiled is None else _COMPILED_BLOCK
+    block = min(n_samples, max(1, block // widest))
+    if scipy.sparse.issparse(X):
+        return block, _SPARSE_BLOCKS * block
+    block = max(1, min(block, _INPUT_BLOCK // n_features))
+    if kernels.compiled is None or not isinstance(X, np.ndarray):
+        return block, block
+    # whole blocks, so that a row's neighbours are the same however much is taken in
+    return block, max(1, _INPUT_BLOCK // (n_features * block)) * block
+
+
+def _make_crew(n_products: int) -> Crew | None:
+    """Return the threads that share the blocks, if there is enough to do for more than one."""
+    if kernels.compiled is None or n_products < 2 * _SHARE_PRODUCTS:
+        return None
+    n_threads = min(blas_threads(), n_products // _SHARE_PRODUCTS)
+    return Crew(n_threads) if n_threads > 1 else None
+
+
+def _predictor(
+    weights: Sequence[Array],
+    biases: Sequence[Array],
+    activation: Activation,
+    block: int,
+    crew: Crew | None,
 ) -> Callable[[Any, Array], None]:
-    """Return what writes the logits of up to ``block`` rows to an array, compiled or not."""
+    """Return what writes the logits of rows to an array, by blocks.
+
+    Compiled it takes any number of rows, otherwise up to a block.
+    """
     if kernels.compiled is not None:
-        widest = max(b.size for b in biases)
-        cached = max(1, min(block, _COMPILED_BLOCK // widest))
-        return kernels.compiled.CompiledPrediction(
-            weights, biases, activation.name, activation.slope, cached
-        ).logits
+        predictions = [
+            kernels.compiled.CompiledPrediction(
+                weights, biases, activation.name, activation.slope, block
+            )
+            for _ in range(1 if crew is None else crew.n_threads)
+        ]
+        return predictions[0].logits if crew is None else partial(_share, crew, predictions, block)
     widths = [b.size for b in biases]
     buffers = np.empty((3, block * max(widths)), weights[0].dtype)
 
@@ -109,6 +152,22 @@ def _block_predictor(
         out[...] = forward(rows, weights, biases, activation, views, scratches, caches)
 
     return run
+
+
+def _share(crew: Crew, predictions: Sequence[Any], block: int, rows: Any, out: Array) -> None:
+    """Let each thread of a crew predict some whole blocks of the rows.
+
+    The blocks are those of a single thread, and so are the bits.
+    """
+    n_rows = rows.shape[0]
+    size = -(-n_rows // (block * len(predictions))) * block
+    starts = range(0, n_rows, size)
+    crew.run(
+        [
+            partial(prediction.logits, rows, out, start, min(start + size, n_rows))
+            for prediction, start in zip(predictions, starts, strict=False)
+        ]
+    )
 
 
 def dead_layers(network: Network, X: Any, block: int, row_blocks: RowBlocks = _slices) -> list[int]:

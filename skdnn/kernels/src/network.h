@@ -2,39 +2,62 @@
 
 /* Rows whose sums are added up on their own, so that rounding errors do not grow with the batch */
 #define CHUNK 128
-#define LANES (64 / (int)sizeof(T))
+/* Activations are stored in rows of whole vectors, filled up with numbers that nobody reads: loops
+   over them leave no rest, which would take as long as all the rest of a row */
+#define LANES (VECTOR_BYTES / (int)sizeof(T))
+/* Rows that are asked of memory before they are copied */
+#define AHEAD 8
 
 /* ------------------------------------------------------------------ products */
 
-/* C (m, n) = A (m, k) B (k, n) */
-static void F(product)(const network_t *net, int m, int n, int k, const T *a, const T *b, T *c)
+/* C (m, n) = A (m, k) B (k, n); rows of A and C lie apart by their strides */
+static void F(product)(const network_t *net, int m, int n, int k, const T *a, int a_stride,
+                       const T *b, T *c, int c_stride)
 {
-    net->gemm('N', 'N', n, m, k, b, n, a, k, c, n);
+    net->gemm('N', 'N', n, m, k, b, n, a, a_stride, c, c_stride);
 }
 
 /* C (m, n) = A (m, k) B' for B (n, k) */
 static void F(product_with_transpose)(const network_t *net, int m, int n, int k, const T *a,
-                                      const T *b, T *c)
+                                      int a_stride, const T *b, T *c, int c_stride)
 {
-    net->gemm('T', 'N', n, m, k, b, k, a, k, c, n);
+    net->gemm('T', 'N', n, m, k, b, k, a, a_stride, c, c_stride);
 }
 
 /* C (k, n) = A' B for A (m, k), B (m, n) */
 static void F(product_of_transpose)(const network_t *net, int m, int n, int k, const T *a,
-                                    const T *b, T *c)
+                                    int a_stride, const T *b, int b_stride, T *c)
 {
-    net->gemm('N', 'T', n, k, m, b, n, a, k, c, n);
+    net->gemm('N', 'T', n, k, m, b, b_stride, a, a_stride, c, n);
 }
 
+#if defined(__GNUC__)
+typedef T F(vector) __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(T)), may_alias));
+#endif
+
+/* Of two rows of whole vectors. Lanes are added up in pairs: one after the other they would wait
+   for each other. */
 static inline T F(dot)(int n, const T *RESTRICT a, const T *RESTRICT b)
 {
-    T lanes[64 / sizeof(T)] = {0}, sum = 0;
-    int j = 0;
-    for (; j + LANES <= n; j += LANES)
+    T lanes[LANES] = {0};
+#if defined(__GNUC__)
+    F(vector) sum = {0};
+    for (int j = 0; j < n; j += LANES) sum += *(const F(vector) *)(a + j) * *(const F(vector) *)(b + j);
+    memcpy(lanes, &sum, sizeof lanes);
+#else
+    for (int j = 0; j < n; j += LANES)
         for (int lane = 0; lane < LANES; lane++) lanes[lane] += a[j + lane] * b[j + lane];
-    for (; j < n; j++) lanes[j % LANES] += a[j] * b[j];
-    for (int lane = 0; lane < LANES; lane++) sum += lanes[lane];
-    return sum;
+#endif
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int lane = 0; lane < half; lane++) lanes[lane] += lanes[lane + half];
+    return lanes[0];
+}
+
+/* Copy a vector of n numbers, filled up with zeros to whole vectors */
+static inline void F(fill_up)(int n, int stride, const T *RESTRICT from, T *RESTRICT to)
+{
+    memcpy(to, from, (size_t)n * sizeof(T));
+    memset(to + n, 0, (size_t)(stride - n) * sizeof(T));
 }
 
 /* y += a x */
@@ -64,8 +87,8 @@ static const T *F(gather)(network_t *net, const rows_t *rows, const int64_t *ind
     if (!index) return X + start * n_features;
     T *batch = net->X;
     for (int i = 0; i < m; i++) {
-        if (i + 4 < m) {
-            const T *next = X + index[i + 4] * n_features;
+        if (i + AHEAD < m) {
+            const T *next = X + index[i + AHEAD] * n_features;
             for (int64_t j = 0; j < n_features && j < 1024; j += LANES) PREFETCH(next + j);
         }
         memcpy(batch + (int64_t)i * n_features, X + index[i] * n_features,
@@ -76,14 +99,14 @@ static const T *F(gather)(network_t *net, const rows_t *rows, const int64_t *ind
 
 /* Z (m, n) = X W for the rows of a CSR matrix */
 static int F(sparse_product)(const rows_t *rows, const int64_t *index, int64_t start, int m,
-                             int n, const T *W, T *Z)
+                             int n, const T *W, T *Z, int stride)
 {
     const T *data = rows->X;
     int size = rows->index_size;
     for (int i = 0; i < m; i++) {
         int64_t row = F(row_at)(index, start, i);
         int64_t stop = F(index_at)(rows->indptr, size, row + 1);
-        T *z = Z + (int64_t)i * n;
+        T *z = Z + (int64_t)i * stride;
         memset(z, 0, (size_t)n * sizeof(T));
         for (int64_t k = F(index_at)(rows->indptr, size, row); k < stop; k++) {
             int64_t column = F(index_at)(rows->indices, size, k);
@@ -96,7 +119,8 @@ static int F(sparse_product)(const rows_t *rows, const int64_t *index, int64_t s
 
 /* G (n_features, n) = X' D for the rows of a CSR matrix, whose indices have been checked */
 static void F(sparse_product_of_transpose)(const rows_t *rows, const int64_t *index,
-                                           int64_t start, int m, int n, const T *D, T *G)
+                                           int64_t start, int m, int n, const T *D, int stride,
+                                           T *G)
 {
     const T *data = rows->X;
     int size = rows->index_size;
@@ -105,26 +129,27 @@ static void F(sparse_product_of_transpose)(const rows_t *rows, const int64_t *in
         int64_t row = F(row_at)(index, start, i);
         int64_t stop = F(index_at)(rows->indptr, size, row + 1);
         for (int64_t k = F(index_at)(rows->indptr, size, row); k < stop; k++)
-            F(add_multiple)(n, data[k], D + (int64_t)i * n,
+            F(add_multiple)(n, data[k], D + (int64_t)i * stride,
                             G + F(index_at)(rows->indices, size, k) * n);
     }
 }
 
 /* ------------------------------------------------------------------ hidden layers */
 
-/* Z = f(Z + b), in one pass; with a cache, the derivative goes there */
-static void F(activate_rows)(const network_t *net, int m, int n, T *RESTRICT z,
-                             const T *RESTRICT b, T *RESTRICT cache)
+/* Z = f(Z + b), in one pass, for rows of whole vectors; with a cache, the derivative goes there */
+static void F(activate_rows)(const network_t *net, int m, int stride, T *RESTRICT Z,
+                             const T *RESTRICT bias, T *RESTRICT cache)
 {
     T slope = (T)net->slope, unused;
-#define EACH_ROW(result)                       \
-    for (int i = 0; i < m; i++) {              \
-        T *RESTRICT row = z + (int64_t)i * n;  \
-        for (int j = 0; j < n; j++) {          \
-            T x = row[j] + b[j];               \
-            row[j] = (result);                 \
-        }                                      \
-    }                                          \
+#define EACH_ROW(result)                            \
+    for (int i = 0; i < m; i++) {                   \
+        int64_t at = (int64_t)i * stride;           \
+        T *RESTRICT z = Z + at;                     \
+        for (int j = 0; j < stride; j++) {          \
+            T x = z[j] + bias[j];                   \
+            z[j] = (result);                        \
+        }                                           \
+    }                                               \
     break;
     switch (net->activation) {
     case IDENTITY: EACH_ROW(x)
@@ -134,10 +159,10 @@ static void F(activate_rows)(const network_t *net, int m, int n, T *RESTRICT z,
     case LEAKY_RELU: EACH_ROW(x > slope * x ? x : slope * x)
     case ELU: EACH_ROW(F(elu)(x))
     case SILU:
-        if (cache) { EACH_ROW(F(silu)(x, &cache[(int64_t)i * n + j])) }
+        if (cache) { EACH_ROW(F(silu)(x, &cache[at + j])) }
         EACH_ROW(F(silu)(x, &unused))
     case GELU:
-        if (cache) { EACH_ROW(F(gelu)(x, &cache[(int64_t)i * n + j])) }
+        if (cache) { EACH_ROW(F(gelu)(x, &cache[at + j])) }
         EACH_ROW(F(gelu)(x, &unused))
     }
 #undef EACH_ROW
@@ -149,13 +174,16 @@ static ONE_COPY void F(draw_dropout)(network_t *net, int m)
 {
     bitgen_t *generator = net->generator;
     for (int layer = 0; layer + 1 < net->n_layers; layer++) {
-        int64_t n = (int64_t)m * net->sizes[layer + 1];
-        uint32_t threshold = (uint32_t)(net->dropout[layer] * 65536.0);
-        unsigned char *kept = net->kept[layer];
-        for (int64_t k = 0; k < n; k += 2) {
-            uint32_t drawn = generator->next_uint32(generator->state);
-            kept[k] = (drawn & 0xffff) >= threshold;
-            if (k + 1 < n) kept[k + 1] = (drawn >> 16) >= threshold;
+        int n = net->sizes[layer + 1], stride = net->strides[layer + 1];
+        uint32_t threshold = (uint32_t)(net->dropout[layer] * 65536.0), drawn = 0;
+        int fresh = 0; /* whether a number of 16 bits is left */
+        for (int i = 0; i < m; i++) {
+            unsigned char *kept = net->kept[layer] + (int64_t)i * stride;
+            for (int j = 0; j < n; j++) {
+                drawn = fresh ? drawn >> 16 : generator->next_uint32(generator->state);
+                fresh = !fresh;
+                kept[j] = (drawn & 0xffff) >= threshold;
+            }
         }
     }
 }
@@ -176,19 +204,20 @@ static ONE_COPY int F(forward)(network_t *net, const rows_t *rows, const int64_t
     const T *a = *input;
     if (net->generator) F(draw_dropout)(net, m);
     for (int layer = 0; layer + 1 < net->n_layers; layer++) {
-        int n_in = net->sizes[layer], n = net->sizes[layer + 1];
-        T *z = net->activations[layer];
+        int n_in = net->sizes[layer], n = net->sizes[layer + 1], stride = net->strides[layer + 1];
+        T *z = net->activations[layer], *bias = net->vector;
         if (layer == 0 && rows->index_size) {
-            int failed = F(sparse_product)(rows, index, start, m, n, net->weights[0], z);
+            int failed = F(sparse_product)(rows, index, start, m, n, net->weights[0], z, stride);
             if (failed) return failed;
         } else {
-            F(product)(net, m, n, n_in, a, net->weights[layer], z);
+            F(product)(net, m, n, n_in, a, net->strides[layer], net->weights[layer], z, stride);
         }
-        F(activate_rows)(net, m, n, z, net->biases[layer], net->caches ? net->caches[layer] : NULL);
+        F(fill_up)(n, stride, net->biases[layer], bias);
+        F(activate_rows)(net, m, stride, z, bias, net->caches ? net->caches[layer] : NULL);
         if (net->kept) {
             const unsigned char *RESTRICT kept = net->kept[layer];
             T factor = F(kept_factor)(net, layer);
-            for (int64_t k = 0; k < (int64_t)m * n; k++) z[k] *= (T)kept[k] * factor;
+            for (int64_t k = 0; k < (int64_t)m * stride; k++) z[k] *= (T)kept[k] * factor;
         }
         a = z;
     }
@@ -197,11 +226,11 @@ static ONE_COPY int F(forward)(network_t *net, const rows_t *rows, const int64_t
 }
 
 /* D = D f'(A), in the place of A, and its column sums; D is given, or the products of the
-   derivatives by the logits and the last layer's weights */
+   derivatives by the logits and the last layer's weights, which are filled up */
 static void F(derive)(const network_t *net, int layer, int m, const T *RESTRICT D,
                       const T *RESTRICT dlogits, const T *RESTRICT w)
 {
-    int n = net->sizes[layer + 1];
+    int n = net->sizes[layer + 1], stride = net->strides[layer + 1];
     T *RESTRICT A = net->activations[layer];
     const T *RESTRICT cache = net->caches ? net->caches[layer] : NULL;
     const unsigned char *RESTRICT kept = net->kept ? net->kept[layer] : NULL;
@@ -209,32 +238,45 @@ static void F(derive)(const network_t *net, int layer, int m, const T *RESTRICT 
     T slope = (T)net->slope, factor = kept ? F(kept_factor)(net, layer) : C(1.0);
     T undo = kept ? (T)(1.0 - net->dropout[layer]) : C(1.0);
 
-#define ROW(incoming, derivative, dropped)                            \
-    for (int j = 0; j < n; j++) {                                     \
-        T x = undo * a[j];                                            \
-        T d = (incoming) * (derivative)dropped;                       \
-        (void)x;                                                      \
-        a[j] = d;                                                     \
-        sums[j] += d;                                                 \
+    /* One unit of one row; four rows together read and write a sum once */
+#define UNIT(i, incoming, derivative, dropped)                            \
+    {                                                                     \
+        int64_t at = (int64_t)(i) * stride + j;                           \
+        T x = undo * A[at], d = (incoming(i)) * (derivative) dropped;     \
+        (void)x;                                                          \
+        A[at] = d;                                                        \
+        s += d;                                                           \
     }
-#define ROWS(derivative)                                                                       \
-    for (int i = first; i < last; i++) {                                                       \
-        int64_t at = (int64_t)i * n;                                                           \
-        T *RESTRICT a = A + at;                                                                \
-        if (kept && D) { ROW(D[at + j], derivative, *((T)kept[at + j] * factor)) }             \
-        else if (D) { ROW(D[at + j], derivative, ) }                                           \
-        else {                                                                                 \
-            T outer = dlogits[i];                                                              \
-            if (kept) { ROW(outer * w[j], derivative, *((T)kept[at + j] * factor)) }           \
-            else { ROW(outer * w[j], derivative, ) }                                           \
-        }                                                                                      \
-    }                                                                                          \
+#define GIVEN(i) D[at]
+#define TOP(i) dlogits[i] * w[j]
+#define KEPT * ((T)kept[at] * factor)
+#define EACH(incoming, derivative, dropped)                               \
+    for (; i + 4 <= last; i += 4)                                         \
+        for (int j = 0; j < stride; j++) {                                \
+            T s = sums[j];                                                \
+            UNIT(i, incoming, derivative, dropped)                        \
+            UNIT(i + 1, incoming, derivative, dropped)                    \
+            UNIT(i + 2, incoming, derivative, dropped)                    \
+            UNIT(i + 3, incoming, derivative, dropped)                    \
+            sums[j] = s;                                                  \
+        }                                                                 \
+    for (; i < last; i++)                                                 \
+        for (int j = 0; j < stride; j++) {                                \
+            T s = sums[j];                                                \
+            UNIT(i, incoming, derivative, dropped)                        \
+            sums[j] = s;                                                  \
+        }
+#define ROWS(derivative)                                                  \
+    if (D && kept) { EACH(GIVEN, derivative, KEPT) }                      \
+    else if (D) { EACH(GIVEN, derivative, ) }                             \
+    else if (kept) { EACH(TOP, derivative, KEPT) }                        \
+    else { EACH(TOP, derivative, ) }                                      \
     break;
 
     memset(total, 0, (size_t)n * sizeof(T));
     for (int first = 0; first < m; first += CHUNK) {
-        int last = first + CHUNK < m ? first + CHUNK : m;
-        memset(sums, 0, (size_t)n * sizeof(T));
+        int i = first, last = first + CHUNK < m ? first + CHUNK : m;
+        memset(sums, 0, (size_t)stride * sizeof(T));
         switch (net->activation) {
         case IDENTITY: ROWS(C(1.0))
         case LOGISTIC: ROWS(((C(1.0) - x) * x))
@@ -242,20 +284,32 @@ static void F(derive)(const network_t *net, int layer, int m, const T *RESTRICT 
         case RELU: ROWS((x > C(0.0) ? C(1.0) : C(0.0)))
         case LEAKY_RELU: ROWS((x > C(0.0) ? C(1.0) : slope))
         case ELU: ROWS(((x > C(0.0) ? C(0.0) : x) + C(1.0)))
-        default: ROWS(cache[at + j])
+        default: ROWS(cache[at])
         }
         for (int j = 0; j < n; j++) total[j] += sums[j];
     }
-#undef ROW
+#undef UNIT
+#undef GIVEN
+#undef TOP
+#undef KEPT
+#undef EACH
 #undef ROWS
 }
 
 /* ------------------------------------------------------------------ output layer and loss */
 
-/* Logits of rows whose last hidden activations are A (m, n) */
-static void F(output_logits)(int m, int n, const T *A, const T *w, T b, T *logits)
+/* Logits of rows of which A (m, n) are the last hidden activations, or X. Of the former, rows are
+   of whole vectors, and w is filled up. */
+static ONE_COPY void F(output_logits)(const network_t *net, int m, const T *A, const T *w, T *logits)
 {
-    for (int i = 0; i < m; i++) logits[i] = F(dot)(n, A + (int64_t)i * n, w) + b;
+    int last = net->n_layers - 1, stride = net->strides[last];
+    T b = ((const T *)net->biases[last])[0];
+    if (last == 0) {
+        F(product)(net, m, 1, stride, A, stride, w, logits, 1);
+        for (int i = 0; i < m; i++) logits[i] += b;
+        return;
+    }
+    for (int i = 0; i < m; i++) logits[i] = F(dot)(stride, A + (int64_t)i * stride, w) + b;
 }
 
 /* Weighted sum of log losses over a divisor; the logits are replaced by its derivatives */
@@ -289,94 +343,119 @@ static double F(log_loss)(const rows_t *rows, const int64_t *index, int64_t star
 }
 
 /* Gradient of the output layer by its weights and its bias */
-static void F(output_gradient)(int m, int n, const T *RESTRICT A, const T *RESTRICT dlogits,
-                               T *RESTRICT gradient, T *RESTRICT bias_gradient, T *RESTRICT sums)
+static void F(output_gradient)(const network_t *net, int m, const T *RESTRICT A,
+                               const T *RESTRICT dlogits)
 {
-    T bias = 0;
-    memset(gradient, 0, (size_t)n * sizeof(T));
+    int last = net->n_layers - 1, n = net->sizes[last], stride = net->strides[last];
+    T *RESTRICT gradient = net->weight_gradients[last], *RESTRICT sums = net->sums, bias = 0;
+    if (last > 0) memset(gradient, 0, (size_t)n * sizeof(T));
     for (int first = 0; first < m; first += CHUNK) {
-        int last = first + CHUNK < m ? first + CHUNK : m;
+        int i = first, stop = first + CHUNK < m ? first + CHUNK : m;
         T bias_sum = 0;
-        memset(sums, 0, (size_t)n * sizeof(T));
-        for (int i = first; i < last; i++) {
-            F(add_multiple)(n, dlogits[i], A + (int64_t)i * n, sums);
-            bias_sum += dlogits[i];
-        }
-        for (int j = 0; j < n; j++) gradient[j] += sums[j];
+        for (i = first; i < stop; i++) bias_sum += dlogits[i];
         bias += bias_sum;
+        if (last == 0) continue;
+        memset(sums, 0, (size_t)stride * sizeof(T));
+        for (i = first; i + 4 <= stop; i += 4) {
+            const T *RESTRICT a = A + (int64_t)i * stride;
+            for (int j = 0; j < stride; j++) {
+                T s = sums[j];
+                s += dlogits[i] * a[j];
+                s += dlogits[i + 1] * a[stride + j];
+                s += dlogits[i + 2] * a[2 * (int64_t)stride + j];
+                s += dlogits[i + 3] * a[3 * (int64_t)stride + j];
+                sums[j] = s;
+            }
+        }
+        for (; i < stop; i++) F(add_multiple)(stride, dlogits[i], A + (int64_t)i * stride, sums);
+        for (int j = 0; j < n; j++) gradient[j] += sums[j];
     }
-    bias_gradient[0] = bias;
+    if (last == 0) F(product_of_transpose)(net, m, 1, n, A, stride, dlogits, 1, gradient);
+    ((T *)net->bias_gradients[last])[0] = bias;
 }
 
 /* ------------------------------------------------------------------ a batch */
 
-static ONE_COPY int F(evaluate)(network_t *net, const rows_t *rows, const int64_t *index, int64_t start,
-                       int m, double divisor, double *value)
+/* Logits of a batch, of rows that are dense or not; input and top as of `forward`, and the last
+   layer's weights as `output_logits` wants them */
+static int F(logits)(network_t *net, const rows_t *rows, const int64_t *index, int64_t start, int m,
+                     const T **input, const T **top, const T **w, T *logits)
 {
-    int last = net->n_layers - 1, n = net->sizes[last];
-    const T *input, *top;
-    const T *w = net->weights[last], b = ((const T *)net->biases[last])[0];
-    T *dlogits = net->dlogits, *sums = net->sums, *delta = net->delta, losses[CHUNK];
-
-    int failed = F(forward)(net, rows, index, start, m, &input, &top);
+    int last = net->n_layers - 1;
+    int failed = F(forward)(net, rows, index, start, m, input, top);
     if (failed) return failed;
-    if (top) {
-        F(output_logits)(m, n, top, w, b, dlogits);
-    } else { /* logistic regression on a CSR matrix */
-        failed = F(sparse_product)(rows, index, start, m, 1, w, dlogits);
-        if (failed) return failed;
-        for (int i = 0; i < m; i++) dlogits[i] += b;
+    *w = net->weights[last];
+    if (*top) {
+        if (last > 0) {
+            F(fill_up)(net->sizes[last], net->strides[last], *w, net->vector);
+            *w = net->vector;
+        }
+        F(output_logits)(net, m, *top, *w, logits);
+        return 0;
     }
+    /* logistic regression on a CSR matrix */
+    failed = F(sparse_product)(rows, index, start, m, 1, *w, logits, 1);
+    for (int i = 0; i < m && !failed; i++) logits[i] += ((const T *)net->biases[last])[0];
+    return failed;
+}
+
+static ONE_COPY int F(evaluate)(network_t *net, const rows_t *rows, const int64_t *index,
+                                int64_t start, int m, double divisor, double *value)
+{
+    int last = net->n_layers - 1;
+    const T *input, *top, *w;
+    T *dlogits = net->dlogits, *delta = net->delta, losses[CHUNK];
+
+    int failed = F(logits)(net, rows, index, start, m, &input, &top, &w, dlogits);
+    if (failed) return failed;
     *value = F(log_loss)(rows, index, start, m, dlogits, divisor, losses);
     if (top) {
-        F(output_gradient)(m, n, top, dlogits, net->weight_gradients[last],
-                           net->bias_gradients[last], sums);
+        F(output_gradient)(net, m, top, dlogits);
     } else {
         T total = 0;
-        F(sparse_product_of_transpose)(rows, index, start, m, 1, dlogits,
+        F(sparse_product_of_transpose)(rows, index, start, m, 1, dlogits, 1,
                                        net->weight_gradients[last]);
         for (int i = 0; i < m; i++) total += dlogits[i];
         ((T *)net->bias_gradients[last])[0] = total;
     }
 
     for (int layer = last - 1; layer >= 0; layer--) {
-        int n_in = net->sizes[layer];
-        n = net->sizes[layer + 1];
+        int n_in = net->sizes[layer], n = net->sizes[layer + 1];
+        int in_stride = net->strides[layer], stride = net->strides[layer + 1];
         F(derive)(net, layer, m, layer == last - 1 ? NULL : delta, dlogits, w);
         const T *d = net->activations[layer];
         if (layer > 0) {
-            F(product_of_transpose)(net, m, n, n_in, net->activations[layer - 1], d,
-                                    net->weight_gradients[layer]);
-            F(product_with_transpose)(net, m, n_in, n, d, net->weights[layer], delta);
+            F(product_of_transpose)(net, m, n, n_in, net->activations[layer - 1], in_stride, d,
+                                    stride, net->weight_gradients[layer]);
+            F(product_with_transpose)(net, m, n_in, n, d, stride, net->weights[layer], delta,
+                                      in_stride);
         } else if (input) {
-            F(product_of_transpose)(net, m, n, n_in, input, d, net->weight_gradients[0]);
+            F(product_of_transpose)(net, m, n, n_in, input, in_stride, d, stride,
+                                    net->weight_gradients[0]);
         } else {
-            F(sparse_product_of_transpose)(rows, index, start, m, n, d, net->weight_gradients[0]);
+            F(sparse_product_of_transpose)(rows, index, start, m, n, d, stride,
+                                           net->weight_gradients[0]);
         }
     }
+    /* what fills up the rows of the last hidden layer was multiplied by 0, and must stay finite */
+    if (last > 0 && !(fabs(*value) <= DBL_MAX))
+        memset(net->activations[last - 1], 0, (size_t)m * (size_t)net->strides[last] * sizeof(T));
     return 0;
 }
 
 static int F(predict)(network_t *net, const rows_t *rows, int64_t start, int m, void *logits)
 {
-    int last = net->n_layers - 1;
-    const T *input, *top;
-    const T *w = net->weights[last], b = ((const T *)net->biases[last])[0];
-    T *z = logits;
-    int failed = F(forward)(net, rows, NULL, start, m, &input, &top);
-    if (failed) return failed;
-    if (top) {
-        F(output_logits)(m, net->sizes[last], top, w, b, z);
-        return 0;
-    }
-    failed = F(sparse_product)(rows, NULL, start, m, 1, w, z);
-    for (int i = 0; i < m && !failed; i++) z[i] += b;
-    return failed;
+    const T *input, *top, *w;
+    return F(logits)(net, rows, NULL, start, m, &input, &top, &w, logits);
 }
 
 static void F(activate)(network_t *net, void *z, int64_t n)
 {
-    T zero = 0, *numbers = z;
-    for (int64_t k = 0; k < n; k++) F(activate_rows)(net, 1, 1, numbers + k, &zero, NULL);
+    T zeros[LANES] = {0}, some[LANES] = {0}, *numbers = z;
+    for (int64_t k = 0; k < n; k += LANES) {
+        size_t size = (size_t)(n - k < LANES ? n - k : LANES) * sizeof(T);
+        memcpy(some, numbers + k, size);
+        F(activate_rows)(net, 1, LANES, some, zeros, NULL);
+        memcpy(numbers + k, some, size);
+    }
 }
-

@@ -143,3 +143,4 @@ static int64_t F(run)(network_t *net, const rows_t *rows, const batches_t *batch
 #undef COPYSIGN
 #undef CHUNK
 #undef LANES
+#undef AHEAD

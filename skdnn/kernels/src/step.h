@@ -13,10 +13,14 @@ enum outcome { BAD_INDEX = -1 };
 typedef void gemm_function(char op_a, char op_b, int m, int n, int k, const void *a, int lda,
                            const void *b, int ldb, void *c, int ldc);
 
+/* What rows of activations are filled up to, and aligned to: a vector of the widest processors */
+#define VECTOR_BYTES 64
+
 /* A network and the memory that one thread works in. Matrices are row-major. */
 typedef struct {
     int n_layers;                 /* of weights; the last one gives the logit */
     const int *sizes;             /* (n_layers + 1,) */
+    const int *strides;           /* likewise: from row to row of X and of the activations */
     int activation;
     double slope;                 /* of leaky_relu */
     const double *dropout;        /* (n_layers - 1,) rates, or NULL */
@@ -24,13 +28,13 @@ typedef struct {
     const void **biases;          /* by layer (n_out,) */
     void **weight_gradients;
     void **bias_gradients;
-    void **activations;           /* by hidden layer (capacity, n_units) */
+    void **activations;           /* by hidden layer (capacity, stride) */
     void **caches;                /* likewise, of silu and gelu; or NULL */
     unsigned char **kept;         /* likewise, of dropout: 1 for a unit that stays; or NULL */
     void *X;                      /* (capacity, n_features), or NULL where rows come as slices */
-    void *delta;                  /* (capacity, widest hidden layer) */
+    void *delta;                  /* (capacity, longest stride) */
     void *dlogits;                /* (capacity,) */
-    void *sums;                   /* (2, widest layer) */
+    void *sums, *vector;          /* (longest stride,) */
     gemm_function *gemm;
     void *generator;              /* numpy's bitgen_t, or NULL: masks were drawn before */
 } network_t;
