@@ -37,6 +37,7 @@ templates_path = ["_templates"]
 # whose names in __all__ must all be described
 PUBLIC_MODULES = (
     "skdnn",
+    "skdnn.preprocessing",
     "skdnn.datasets",
     "skdnn.inspection",
     "skdnn.displays",
@@ -128,7 +129,9 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "write_computation_times": False,
     "image_scrapers": ("matplotlib",),
-    "capture_repr": ("_repr_html_", "__repr__"),
+    "capture_repr": ("_repr_html_",),
+    # of scripts that are not run here
+    "default_thumb_file": os.path.join(os.path.dirname(__file__), "images", "script.png"),
     "download_all_examples": False,
 }
 os.environ.setdefault("MPLBACKEND", "Agg")
