@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import pathlib
 import re
 import urllib.request
 import warnings
@@ -131,7 +132,7 @@ sphinx_gallery_conf = {
     "image_scrapers": ("matplotlib",),
     "capture_repr": ("_repr_html_",),
     # of scripts that are not run here
-    "default_thumb_file": os.path.join(os.path.dirname(__file__), "images", "script.png"),
+    "default_thumb_file": str(pathlib.Path(__file__).with_name("images") / "script.png"),
     "download_all_examples": False,
 }
 os.environ.setdefault("MPLBACKEND", "Agg")
