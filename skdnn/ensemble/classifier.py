@@ -5,7 +5,6 @@ The facade decides; folds, encoders and members do. What a network is, `DeepBina
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.callback import CallbackSupportMixin
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 
@@ -23,10 +22,11 @@ from skdnn.ensemble.defaults import (
     check_kinds,
     count_folds,
     input_tags,
+    kinds_to_continue,
     resolve_estimator,
 )
 from skdnn.ensemble.encoded import EncodedTable, encoded_blocks, resolve_encoder
-from skdnn.ensemble.folds import Rows, draw_seed, make_folds
+from skdnn.ensemble.folds import Rows, check_rows, draw_seed, make_folds
 from skdnn.ensemble.judgement import Judgement, both_sides, log_odds
 from skdnn.ensemble.members import Member, fit_member
 from skdnn.network.loss import probability
@@ -34,7 +34,6 @@ from skdnn.numerics.threads import single_blas_thread
 from skdnn.parameters import ENSEMBLE_CONSTRAINTS, fit_context
 from skdnn.preprocessing.columns import check_table
 from skdnn.training.learned import Learned
-from skdnn.training.targets import check_sample_weight, encode_labels
 
 __all__ = ["DeepEnsembleClassifier"]
 
@@ -222,9 +221,11 @@ class DeepEnsembleClassifier(Learned, CallbackSupportMixin, ClassifierMixin, Bas
         continuing = self.warm_start and hasattr(self, "estimators_")
         metadata = {"sample_weight": sample_weight, "groups": groups}
         data = {"X": X, "y": y, "metadata": {k: v for k, v in metadata.items() if v is not None}}
-        kinds = self._kinds_to_continue() if continuing else check_kinds(self)
+        kinds = kinds_to_continue(self) if continuing else check_kinds(self)
         n_before, n_kinds = len(self.estimators_) if continuing else 0, len(kinds)
-        given = self._check_rows(X, y, sample_weight, groups, continuing)
+        table = check_table(X, self, reset=not continuing, accept_sparse=True)
+        known = (self.classes_, self._judgement.n_rows) if continuing else (None, None)
+        given, self.classes_ = check_rows(table, y, sample_weight, groups, *known)
         context = self._init_callback_context(
             max_subtasks=self.n_estimators - n_before, sequential_subtasks=False
         ).call_on_fit_task_begin(estimator=self, **data)
@@ -257,59 +258,6 @@ class DeepEnsembleClassifier(Learned, CallbackSupportMixin, ClassifierMixin, Bas
         held_out = [given.weighted[folds[k // n_kinds].held_out] for k in members]
         self._publish(fitted, held_out, given)
         context.call_on_fit_task_end(estimator=self, reconstruction_attributes={}, **data)
-
-    def _kinds_to_continue(self) -> list[Kind]:
-        """Return the kinds that there are networks of, if more of them can join."""
-        if not hasattr(self, "_judgement"):
-            raise ValueError(
-                "This ensemble was loaded from a file, which does not keep what warm_start=True "
-                "goes on from: set warm_start=False, or save it with joblib."
-            )
-        n_kinds, n_before = self._judgement.n_kinds, len(self.estimators_)
-        kinds = check_kinds(self)[:n_kinds]  # of the default ones, no others join
-        if n_before > self.n_estimators:
-            raise ValueError(
-                f"n_estimators={self.n_estimators} must not be less than the {n_before} networks "
-                "that warm_start=True goes on from."
-            )
-        if len(kinds) != n_kinds:
-            raise ValueError(
-                f"There are networks of {n_kinds} kinds, which warm_start=True goes on from, and "
-                f"{len(kinds)} kinds now."
-            )
-        if n_before == self.n_estimators:
-            warnings.warn(
-                f"There are n_estimators={n_before} networks already: warm_start=True adds none.",
-                UserWarning,
-                stacklevel=5,
-            )
-        return kinds
-
-    def _check_rows(
-        self, X: Any, y: Any, sample_weight: Any, groups: Any, continuing: bool
-    ) -> Rows:
-        """Return the rows; set what is known of features and classes."""
-        X = check_table(X, self, reset=not continuing, accept_sparse=True)
-        if y is None:
-            raise ValueError(
-                "DeepEnsembleClassifier requires y to be passed, but the target y is None."
-            )
-        self.classes_, positive = encode_labels(y, self.classes_ if continuing else None)
-        check_consistent_length(X, positive, groups)
-        if continuing and positive.size != self._judgement.n_rows:
-            raise ValueError(
-                f"warm_start=True adds networks to those of {self._judgement.n_rows} rows: X and y "
-                f"must be the same, but have {positive.size} rows."
-            )
-        weight = check_sample_weight(sample_weight, positive.size)
-        groups = None if groups is None else np.asarray(groups)
-        rows = Rows(X, self.classes_[positive.astype(np.intp)], positive, weight, groups)
-        if np.unique(positive[rows.weighted]).size < 2:
-            raise ValueError(
-                "DeepEnsembleClassifier needs samples of 2 classes, but all rows with a positive "
-                f"weight are of one class: {rows.y[rows.weighted[0]]}."
-            )
-        return rows
 
     def _make_kinds(
         self, kinds: list[Kind], rows: Rows, n_train: int, continuing: bool

@@ -5,6 +5,7 @@ Each number has its row in benchmarks/results/quality.md.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, NamedTuple
 
 from sklearn.base import clone
@@ -13,7 +14,14 @@ from sklearn.utils import InputTags, get_tags
 from skdnn.classifier import DeepBinaryClassifier
 from skdnn.preprocessing import TableEncoder
 
-__all__ = ["Kind", "check_kinds", "count_folds", "input_tags", "resolve_estimator"]
+__all__ = [
+    "Kind",
+    "check_kinds",
+    "count_folds",
+    "input_tags",
+    "kinds_to_continue",
+    "resolve_estimator",
+]
 
 # Batches of an epoch, and what a batch is at least and at most
 _BATCHES = 30
@@ -64,6 +72,34 @@ def check_kinds(model: Any) -> list[Kind]:
         Kind(TableEncoder(model.categorical_features) if encoder == "auto" else encoder, network)
         for encoder, network in model.kinds[: model.n_estimators]
     ]
+
+
+def kinds_to_continue(model: Any) -> list[Kind]:
+    """Return the kinds that there are networks of, if more of them can join."""
+    if not hasattr(model, "_judgement"):
+        raise ValueError(
+            "This ensemble was loaded from a file, which does not keep what warm_start=True "
+            "goes on from: set warm_start=False, or save it with joblib."
+        )
+    n_kinds, n_before = model._judgement.n_kinds, len(model.estimators_)
+    kinds = check_kinds(model)[:n_kinds]  # of the default ones, no others join
+    if n_before > model.n_estimators:
+        raise ValueError(
+            f"n_estimators={model.n_estimators} must not be less than the {n_before} networks "
+            "that warm_start=True goes on from."
+        )
+    if len(kinds) != n_kinds:
+        raise ValueError(
+            f"There are networks of {n_kinds} kinds, which warm_start=True goes on from, and "
+            f"{len(kinds)} kinds now."
+        )
+    if n_before == model.n_estimators:
+        warnings.warn(
+            f"There are n_estimators={n_before} networks already: warm_start=True adds none.",
+            UserWarning,
+            stacklevel=5,
+        )
+    return kinds
 
 
 def input_tags(encoder: Any) -> InputTags:

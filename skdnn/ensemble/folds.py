@@ -8,8 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
+from sklearn.utils import check_consistent_length
 
-__all__ = ["Fold", "Rows", "draw_seed", "make_folds", "take"]
+from skdnn.training.targets import check_sample_weight, encode_labels
+
+__all__ = ["Fold", "Rows", "check_rows", "draw_seed", "make_folds", "take"]
 
 Array = np.ndarray
 
@@ -73,6 +76,49 @@ class Rows(NamedTuple):
         weight = None if self.weight is None else self.weight[rows]
         groups = None if self.groups is None else self.groups[rows]
         return Rows(take(self.X, rows), self.y[rows], self.positive[rows], weight, groups)
+
+
+def check_rows(
+    X: Any, y: Any, sample_weight: Any, groups: Any, known: Array | None, n_known: int | None
+) -> tuple[Rows, Array]:
+    """Return the rows that an ensemble is fitted to, and the classes of their labels.
+
+    Parameters
+    ----------
+    X : table
+        Checked already.
+    y, sample_weight, groups
+        As the user gave them.
+    known : ndarray of shape (2,) or None
+        Classes that y may have; found in y where None.
+    n_known : int or None
+        Number of rows that there must be.
+
+    Raises
+    ------
+    ValueError
+        For labels, weights or groups that do not suit.
+    """
+    if y is None:
+        raise ValueError(
+            "DeepEnsembleClassifier requires y to be passed, but the target y is None."
+        )
+    classes, positive = encode_labels(y, known)
+    check_consistent_length(X, positive, groups)
+    if n_known is not None and positive.size != n_known:
+        raise ValueError(
+            f"warm_start=True adds networks to those of {n_known} rows: X and y must be the same, "
+            f"but have {positive.size} rows."
+        )
+    weight = check_sample_weight(sample_weight, positive.size)
+    groups = None if groups is None else np.asarray(groups)
+    rows = Rows(X, classes[positive.astype(np.intp)], positive, weight, groups)
+    if np.unique(positive[rows.weighted]).size < 2:
+        raise ValueError(
+            "DeepEnsembleClassifier needs samples of 2 classes, but all rows with a positive "
+            f"weight are of one class: {rows.y[rows.weighted[0]]}."
+        )
+    return rows, classes
 
 
 def make_folds(cv: Any, n_members: int, rows: Rows, root: int) -> list[Fold]:

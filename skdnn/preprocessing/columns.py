@@ -20,8 +20,8 @@ __all__ = [
     "Table",
     "as_text",
     "categories_of",
-    "check_columns",
     "check_table",
+    "find_categories",
     "is_gap",
     "numbers_of",
 ]
@@ -301,7 +301,7 @@ def is_gap(categories: Array) -> Array:
     return np.fromiter((value is None for value in categories.tolist()), bool, len(categories))
 
 
-def check_columns(categorical_features: Sequence[Any], names: list[str], has_names: bool) -> Array:
+def _check_columns(categorical_features: Sequence[Any], names: list[str], has_names: bool) -> Array:
     """Return a mask of the columns that ``categorical_features`` names.
 
     Parameters
@@ -348,4 +348,24 @@ def check_columns(categorical_features: Sequence[Any], names: list[str], has_nam
                 f"categorical_features holds {name!r}, which is no column of X: {names!r:.200}."
             )
         mask[names.index(name)] = True
+    return mask
+
+
+def find_categories(given: Any, table: Table, has_names: bool) -> Array:
+    """Return a mask of the columns that are categories: those given, and those by their type.
+
+    Parameters
+    ----------
+    given : {"from_dtype", None} or array-like of str, int or bool
+        As of `TableEncoder`.
+    table : Table
+    has_names : bool
+        Whether the table has names.
+    """
+    if given is None or (isinstance(given, str) and given == "from_dtype"):
+        mask = np.zeros(table.n_columns, bool)
+    else:
+        mask = _check_columns(given, table.names, has_names).copy()
+    for j in np.flatnonzero(~mask).tolist():
+        mask[j] = table.kind(j) == "category"
     return mask

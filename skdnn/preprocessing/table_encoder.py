@@ -21,7 +21,7 @@ from sklearn.utils.validation import (
 )
 
 from skdnn.parameters import ENCODER_CONSTRAINTS, fit_context
-from skdnn.preprocessing.columns import Table, categories_of, check_columns, numbers_of
+from skdnn.preprocessing.columns import Table, categories_of, find_categories, numbers_of
 from skdnn.preprocessing.encodings import (
     Category,
     Number,
@@ -213,7 +213,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         table = Table(X, self, reset=True)
         if y is not None:
             check_consistent_length(X, y)
-        self.categorical_features_ = self._find_categories(table)
+        self.categorical_features_ = find_categories(
+            self.categorical_features, table, hasattr(self, "feature_names_in_")
+        )
         n_high = np.count_nonzero(self.categorical_features_)
         prepared = np.empty((table.n_rows, table.n_columns + n_high), np.float32)
         seen: dict[bytes, str] = {}
@@ -243,17 +245,6 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         self._names = table.names
         self._learn_layout(prepared[:, :n_prepared], y)
         return prepared[:, :n_prepared]
-
-    def _find_categories(self, table: Table) -> Array:
-        """Return which columns are categories."""
-        given = self.categorical_features
-        if given is None or (isinstance(given, str) and given == "from_dtype"):
-            mask = np.zeros(table.n_columns, bool)
-        else:
-            mask = check_columns(given, table.names, hasattr(self, "feature_names_in_")).copy()
-        for j in np.flatnonzero(~mask).tolist():
-            mask[j] = table.kind(j) == "category"
-        return mask
 
     def _learn_column(
         self, table: Table, j: int, y: Any
