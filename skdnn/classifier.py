@@ -28,7 +28,7 @@ from skdnn.network.activations import Activation, get_activation
 from skdnn.network.loss import probability
 from skdnn.network.prediction import predict_logits
 from skdnn.numerics.vectors import all_finite
-from skdnn.parameters import CONSTRAINTS, check_dropout, check_hidden_layer_sizes, fit_context
+from skdnn.parameters import CONSTRAINTS, check_layers, fit_context
 from skdnn.training.learned import Learned
 from skdnn.training.messages import warn_of_outcome
 from skdnn.training.preparation import DATA, Preparation, check_data
@@ -456,10 +456,16 @@ class DeepBinaryClassifier(Learned, CallbackSupportMixin, ClassifierMixin, BaseE
         self, X: Any, y: Any, sample_weight: Any, *, incremental: bool = False, **given: Any
     ) -> Self:
         """Check, begin, train, publish; or leave everything as it was."""
+        hidden = check_layers(self)
+        if incremental and hasattr(self, "_progress"):
+            raise ValueError(
+                "This estimator was loaded from a checkpoint of fit, which fit goes on with: "
+                "partial_fit would lose it. Call fit first, or clone the estimator."
+            )
         unfitted = not (incremental or self.warm_start)
         with (
             self._unchanged_on_error(diverged_is_unfitted=unfitted),
-            self._prepare(incremental) as preparation,
+            self._preparation_type(self, hidden, incremental=incremental) as preparation,
         ):
             call = preparation.check(X, y, sample_weight, **given)
             metadata = None if sample_weight is None else {"sample_weight": sample_weight}
@@ -478,17 +484,6 @@ class DeepBinaryClassifier(Learned, CallbackSupportMixin, ClassifierMixin, BaseE
         if run.interrupted:
             raise KeyboardInterrupt
         return self
-
-    def _prepare(self, incremental: bool) -> Preparation:
-        """Check what the parameters say together, and return what checks the data."""
-        hidden = check_hidden_layer_sizes(self.hidden_layer_sizes)
-        check_dropout(self.dropout, len(hidden), self.solver)
-        if incremental and hasattr(self, "_progress"):
-            raise ValueError(
-                "This estimator was loaded from a checkpoint of fit, which fit goes on with: "
-                "partial_fit would lose it. Call fit first, or clone the estimator."
-            )
-        return self._preparation_type(self, tuple(hidden), incremental=incremental)
 
     def _attributes_of(self, outcome: Outcome, call: Call) -> dict[str, Any]:
         """Return what makes a copy of this estimator one that was fitted as far as that."""

@@ -23,8 +23,7 @@ __all__ = [
     "ENCODER_CONSTRAINTS",
     "ENSEMBLE_CONSTRAINTS",
     "SOLVERS",
-    "check_dropout",
-    "check_hidden_layer_sizes",
+    "check_layers",
     "fit_context",
 ]
 
@@ -103,16 +102,22 @@ def fit_context(method: _Method) -> _Method:
     return _fit_context(prefer_skip_nested_validation=True)(method)
 
 
-def check_hidden_layer_sizes(sizes: Any) -> list[int]:
-    """Return the sizes of the hidden layers as a list of ints, or raise ValueError."""
+def check_layers(params: Any) -> tuple[int, ...]:
+    """Return the sizes of the hidden layers; ValueError unless they and dropout can be used."""
+    hidden = _as_sizes(params.hidden_layer_sizes)
+    _check_dropout(params.dropout, len(hidden), params.solver)
+    return hidden
+
+
+def _as_sizes(sizes: Any) -> tuple[int, ...]:
     listed = np.atleast_1d(np.asarray(sizes, dtype=object)).tolist()
     for size in listed:
         if isinstance(size, bool | np.bool_) or not isinstance(size, Integral) or size <= 0:
             raise ValueError(f"hidden_layer_sizes must be integers > 0, got {sizes!r}.")
-    return [int(size) for size in listed]
+    return tuple(map(int, listed))
 
 
-def check_dropout(dropout: Any, n_hidden: int, solver: str) -> None:
+def _check_dropout(dropout: Any, n_hidden: int, solver: str) -> None:
     """Raise ValueError unless dropout is one rate in [0, 1), or one for each hidden layer."""
     rates = np.atleast_1d(np.asarray(dropout, float))
     if rates.ndim != 1 or not ((rates >= 0) & (rates < 1)).all():

@@ -17,8 +17,9 @@ from skdnn.network.activations import ACTIVATIONS, get_activation
 from skdnn.network.evaluation import BatchEvaluator
 from skdnn.network.network import Network
 from skdnn.network.prediction import predict_logits
-from skdnn.solvers import Adam, GradientDescent, Momentum, make_schedule
+from skdnn.solvers import Adam, GradientDescent, Momentum
 from skdnn.solvers.steps import run_steps
+from skdnn.training.build import make_schedule
 from skdnn.training.objective import Objective
 
 step = pytest.importorskip("skdnn.kernels._step")

@@ -8,7 +8,8 @@ import pytest
 from skdnn import DeepBinaryClassifier
 from skdnn.network.activations import ACTIVATIONS, get_activation
 from skdnn.network.network import Network
-from skdnn.solvers import Adam, GradientDescent, Momentum, make_schedule
+from skdnn.solvers import Adam, GradientDescent, Momentum
+from skdnn.training.build import make_schedule
 from skdnn.training.objective import Objective
 from tests.callbacks import Callback
 

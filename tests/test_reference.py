@@ -18,7 +18,8 @@ from skdnn.network.activations import ACTIVATIONS, get_activation
 from skdnn.network.initializers import initialize
 from skdnn.network.loss import log_loss_and_gradient, probability, signs_of
 from skdnn.network.network import Network
-from skdnn.solvers import Adam, Momentum, make_schedule
+from skdnn.solvers import Adam, Momentum
+from skdnn.training.build import make_schedule
 from skdnn.training.objective import Objective
 from tests.models import central_differences
 

@@ -7,7 +7,8 @@ import mpmath
 import numpy as np
 import pytest
 
-from skdnn.solvers import SCHEDULES, Adam, GradientDescent, Momentum, make_schedule
+from skdnn.solvers import SCHEDULES, Adam, GradientDescent, Momentum
+from skdnn.training.build import make_schedule
 from tests import models
 from tests.models import parameters_of
 

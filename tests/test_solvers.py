@@ -14,8 +14,8 @@ from skdnn.solvers import (
     DivergenceError,
     GradientDescent,
     Momentum,
-    make_schedule,
 )
+from skdnn.training.build import make_schedule
 
 # More than one of the blocks that Adam steps through.
 N_PARAMETERS = 40_000

@@ -10,7 +10,7 @@ import numpy as np
 from skdnn.classifier import DeepBinaryClassifier
 from skdnn.container.container import Contents, StrPath, blaming
 from skdnn.network.network import count_parameters
-from skdnn.parameters import check_dropout, check_hidden_layer_sizes
+from skdnn.parameters import check_layers
 from skdnn.persistence.model import (
     check_canonical,
     pack_model,
@@ -99,8 +99,7 @@ def _unpack(
     if attributes["n_arrays"] != len(arrays):
         raise ValueError(f"has {len(arrays)} arrays, and must have {attributes['n_arrays']!r}.")
     model = unpack_parameters(attributes["parameters"])
-    hidden = check_hidden_layer_sizes(model.hidden_layer_sizes)
-    check_dropout(model.dropout, len(hidden), model.solver)
+    hidden = check_layers(model)
     ended, best_iter, data = (attributes[name] for name in ("ended", "best_iter", "data"))
     if ended not in ENDS:
         raise ValueError(f"attribute 'ended' is {ended!r}, and must be one of {tuple(ENDS)}.")

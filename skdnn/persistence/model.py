@@ -16,7 +16,7 @@ from skdnn.classifier import DeepBinaryClassifier
 from skdnn.container.container import Contents
 from skdnn.container.exact_json import decode, encode
 from skdnn.network.activations import ACTIVATIONS
-from skdnn.parameters import check_dropout, check_hidden_layer_sizes
+from skdnn.parameters import check_layers
 from skdnn.persistence.state import pack_state, pack_weights, unpack_state, unpack_weights
 
 __all__ = [
@@ -168,8 +168,7 @@ def unpack_model(
 ) -> DeepBinaryClassifier:
     """Return the model that was stored, or raise an exception of any type."""
     model = unpack_parameters(attributes["parameters"])
-    hidden = check_hidden_layer_sizes(model.hidden_layer_sizes)
-    check_dropout(model.dropout, len(hidden), model.solver)
+    check_layers(model)
     layer_sizes = _layer_sizes_of(attributes, arrays)
     model.n_features_in_ = layer_sizes[0]
     model._set_weights(unpack_weights(arrays, "layers", layer_sizes))

@@ -6,7 +6,7 @@ from skdnn.solvers.adam import Adam
 from skdnn.solvers.base import DivergenceError, FirstOrderSolver, Solver
 from skdnn.solvers.gradient_descent import GradientDescent, Momentum
 from skdnn.solvers.lbfgs import LBFGS
-from skdnn.solvers.schedules import SCHEDULES, make_schedule
+from skdnn.solvers.schedules import SCHEDULES, InverseScaling, Schedule
 
 __all__ = [
     "LBFGS",
@@ -15,7 +15,8 @@ __all__ = [
     "DivergenceError",
     "FirstOrderSolver",
     "GradientDescent",
+    "InverseScaling",
     "Momentum",
+    "Schedule",
     "Solver",
-    "make_schedule",
 ]

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-__all__ = ["SCHEDULES", "Schedule", "make_schedule"]
+__all__ = ["SCHEDULES", "Constant", "InverseScaling", "Schedule"]
 
 Steps = int | np.ndarray
 
@@ -117,17 +117,10 @@ class OneCycle(Constant):
         return low + (top - low) * 0.5 * (1.0 + np.cos(np.pi * share))
 
 
-_TABLE = {
+SCHEDULES: dict[str, type[Constant]] = {
     "constant": Constant,
+    "invscaling": InverseScaling,
     "adaptive": Adaptive,
     "cosine": Cosine,
     "one_cycle": OneCycle,
 }
-SCHEDULES = ("invscaling", *_TABLE)
-
-
-def make_schedule(name: str, learning_rate_init: float, *, power_t: float) -> Schedule:
-    """Return the schedule called ``name``, one of `SCHEDULES`."""
-    if name == "invscaling":
-        return InverseScaling(learning_rate_init, power_t)
-    return _TABLE[name](learning_rate_init)

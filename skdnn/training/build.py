@@ -1,12 +1,28 @@
-"""The solver that the constructor's parameters ask for."""
+"""The solver that the constructor's parameters ask for, and its schedule."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from skdnn.solvers import LBFGS, Adam, GradientDescent, Momentum, Solver, make_schedule
+from skdnn.solvers import (
+    LBFGS,
+    SCHEDULES,
+    Adam,
+    GradientDescent,
+    InverseScaling,
+    Momentum,
+    Schedule,
+    Solver,
+)
 
-__all__ = ["make_solver"]
+__all__ = ["make_schedule", "make_solver"]
+
+
+def make_schedule(name: str, learning_rate_init: float, *, power_t: float) -> Schedule:
+    """Return the schedule called ``name``, one of `SCHEDULES`."""
+    if name == "invscaling":
+        return InverseScaling(learning_rate_init, power_t)
+    return SCHEDULES[name](learning_rate_init)
 
 
 def make_solver(params: Any, *, restart: bool) -> Solver:
