@@ -208,52 +208,12 @@ class LossCurveDisplay:
         from matplotlib.lines import Line2D
 
         self.figure_ = ax.figure
-        colours = palette()
         before = "" if self.name is None else f"{self.name}: "
         # several models on the same axes have a colour each, a single one a colour for each curve
         colour = sum(line.get_gid() == "loss" for line in ax.lines)
         style = {"linewidth": 1.8, **normalize_kwargs(line_kw or {}, Line2D)}
-        losses = self.loss_curve
-        epochs = np.arange(1, losses.size + 1)
-
-        def draw(x: Any, y: Any, label: str, offset: int, **given: Any) -> Any:
-            given = {
-                "color": colours[(colour + offset) % len(colours)],
-                "label": before + label,
-                **given,
-                **style,
-            }
-            return ax.plot(x, y, **given)[0]
-
-        # a single epoch makes no line
-        marker = "." if losses.size == 1 else ""
-        self.line_ = draw(epochs, losses, "training loss", 0, gid="loss", marker=marker)
-        self.validation_line_ = self.best_ = None
-        if self.validation_loss_curve is not None:
-            validation = self.validation_loss_curve
-            validated = epochs[-validation.size :]
-            self.validation_line_ = draw(
-                validated,
-                validation,
-                "validation loss",
-                int(not before),
-                linestyle="--",
-                marker=marker,
-            )
-            if self.best_iter is not None:
-                epoch = int(validated[self.best_iter - 1])
-                (self.best_,) = ax.plot(
-                    epoch,
-                    validation[self.best_iter - 1],
-                    linestyle="none",
-                    marker="o",
-                    markersize=9,
-                    markeredgewidth=2,
-                    markerfacecolor="none",
-                    markeredgecolor=self.validation_line_.get_color(),
-                    label=f"{before}best {self.step} ({epoch})",
-                    zorder=3,
-                )
+        epochs = np.arange(1, self.loss_curve.size + 1)
+        self._draw_losses(epochs, before, colour, style)
         is_other = colour > 0 and ax.get_xlabel() != self.step
         ax.set(xlabel="epoch or iteration" if is_other else self.step, ylabel="loss")
         ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
@@ -263,6 +223,40 @@ class LossCurveDisplay:
             drawn += self.learning_rate_ax_.lines
         self.legend_ = add_legend(ax, drawn, is_new=is_new)
         return self
+
+    def _draw_losses(self, epochs: Any, before: str, colour: int, style: dict[str, Any]) -> None:
+        """Draw the losses, and a ring around the best epoch."""
+        ax, colours = self.ax_, palette()
+        # a single epoch makes no line
+        common = {"marker": "." if epochs.size == 1 else ""}
+
+        def draw(x: Any, y: Any, label: str, offset: int, **given: Any) -> Any:
+            own = {"color": colours[(colour + offset) % len(colours)], "label": before + label}
+            return ax.plot(x, y, **{**common, **own, **given, **style})[0]
+
+        self.line_ = draw(epochs, self.loss_curve, "training loss", 0, gid="loss")
+        self.validation_line_ = self.best_ = None
+        if self.validation_loss_curve is None:
+            return
+        validation = self.validation_loss_curve
+        validated = epochs[-validation.size :]
+        self.validation_line_ = draw(
+            validated, validation, "validation loss", int(not before), linestyle="--"
+        )
+        if self.best_iter is not None:
+            epoch = int(validated[self.best_iter - 1])
+            (self.best_,) = ax.plot(
+                epoch,
+                validation[self.best_iter - 1],
+                linestyle="none",
+                marker="o",
+                markersize=9,
+                markeredgewidth=2,
+                markerfacecolor="none",
+                markeredgecolor=self.validation_line_.get_color(),
+                label=f"{before}best {self.step} ({epoch})",
+                zorder=3,
+            )
 
     def _draw_learning_rate(self, epochs: Any, before: str, wanted: bool | None) -> None:
         """Draw the rate on the second axis, which several models share."""
