@@ -12,7 +12,7 @@ SOURCES = "skdnn/kernels"
 if sys.platform == "win32" and "GCC" not in sys.version:
     FLAGS = ["/O2", "/std:c11"]
 else:
-    FLAGS = ["-O3", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math"]
+    FLAGS = ["-O3", "-g0", "-std=gnu11", "-fno-math-errno", "-fno-trapping-math"]
 
 step = Extension(
     "skdnn.kernels._step",
@@ -31,6 +31,6 @@ step = Extension(
 extensions = cythonize([step], quiet=True)
 for extension in extensions:
     # The package runs without it, on NumPy. Said here, since cythonize forgets it.
-    extension.optional = True
+    extension.optional = os.environ.get("SKDNN_BUILD") != "required"
 
 setup(ext_modules=extensions)

@@ -35,7 +35,8 @@ def parse_arguments() -> argparse.Namespace:
         type=Path,
         metavar="FOLDER",
         help="where to write table.md and table.json (default: benchmarks/results; nothing is "
-        "written after --only or --quick unless this is given)",
+        "written after --only or --quick unless this is given); after --only, rows of other cases "
+        "that are there stay",
     )
     arguments = parser.parse_args()
     if arguments.repeats < 1:
@@ -69,6 +70,18 @@ def measure(case: Case, options: Options, repeats: int) -> Row:
     )
 
 
+def earlier_rows(folder: Path, about: dict, repeats: int) -> dict[str, Row]:
+    """Return the rows that a folder holds, by name; they must have been measured alike."""
+    path = folder / "table.json"
+    if not path.exists():
+        return {}
+    numbers = json.loads(path.read_text(encoding="utf-8"))
+    for name, value in (about | {"repeats": repeats}).items():
+        if numbers.get(name) != value:
+            raise SystemExit(f"{path} was measured with other {name}: {numbers.get(name)}")
+    return {row["name"]: Row.from_dict(row) for row in numbers["rows"]}
+
+
 def write(folder: Path, report: str, numbers: dict) -> None:
     """Write the table, and all numbers behind it."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -80,18 +93,21 @@ def write(folder: Path, report: str, numbers: dict) -> None:
 def main() -> None:
     arguments = parse_arguments()
     options = Options(arguments.quick, not arguments.no_torch, arguments.full)
-    rows = []
-    for case in choose(make_cases(), arguments.only):
-        rows.append(measure(case, options, arguments.repeats))
-        # to see how far it is; the table itself goes to the standard output
-        print(format_row(rows[-1]), file=sys.stderr, flush=True)
     about = environment()
+    partial = arguments.quick or arguments.only is not None
+    folder = arguments.output or (None if partial else RESULTS)
+    measured = {}
+    if arguments.only is not None and folder is not None:
+        measured = earlier_rows(folder, about, arguments.repeats)
+    for case in choose(make_cases(), arguments.only):
+        measured[case.name] = row = measure(case, options, arguments.repeats)
+        # to see how far it is; the table itself goes to the standard output
+        print(format_row(row), file=sys.stderr, flush=True)
+    rows = [measured[case.name] for case in make_cases() if case.name in measured]
     report = format_report(rows, about, arguments.repeats)
     if arguments.quick:
         report = "**--quick: sizes are not those of the titles, times mean nothing.**\n\n" + report
     print(report)
-    partial = arguments.quick or arguments.only is not None
-    folder = arguments.output or (None if partial else RESULTS)
     if folder is not None:
         numbers = about | {"repeats": arguments.repeats, "rows": [row.as_dict() for row in rows]}
         write(folder, report, numbers)

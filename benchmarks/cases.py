@@ -24,11 +24,13 @@ from benchmarks.contenders import (
     Training,
     fit_mlp,
     fit_ours,
+    fit_reference,
     fit_textbook,
     fit_torch,
     has_torch,
     make_mlp,
     make_ours,
+    on_reference,
     silent,
 )
 from benchmarks.limits import forward_products, training_products
@@ -69,7 +71,8 @@ class Prepared:
     Parameters
     ----------
     contenders : dict of str to Contender
-        "ours", "mlp", and where they take part "torch", "textbook", "gemm", in turn.
+        "ours", "mlp", and where they take part "numpy" (ours on the NumPy reference), "torch",
+        "textbook", "gemm", in turn.
     memory : dict of str to callable
         What to trace, of "ours" and "mlp"; empty where the work is done in other processes.
     x_bytes : int
@@ -167,7 +170,10 @@ class ImageCase:
         elif training.solver == "lbfgs":
             scale, early = _missing_iterations(training, X, y)
             notes += early
-        contenders = {"ours": _training_contender(fit_ours, training, X, y)}
+        contenders = {
+            "ours": _training_contender(fit_ours, training, X, y),
+            "numpy": _training_contender(fit_reference, training, X, y),
+        }
         for name in _taking_part(("mlp", *self.others), options):
             contenders[name] = _training_contender(_FIT[name], theirs, X, y, scale)
         # what we multiply has as many columns as the row space, not as X
@@ -206,7 +212,7 @@ class BatchCase:
         X, y = self.data(n_samples, self.dtype.replace("f", "float"))
         contenders = {
             name: _training_contender(_FIT[name], training, X, y)
-            for name in _taking_part(("ours", "mlp", *self.others), options)
+            for name in _taking_part(("ours", "numpy", "mlp", *self.others), options)
         }
         contenders["gemm"] = _gemm_contender(X, training)
         return Prepared(contenders, _training_memory(training, X, y), _n_bytes(X))
@@ -214,6 +220,7 @@ class BatchCase:
 
 _FIT: Mapping[str, Callable[[Training, Any, np.ndarray], object]] = {
     "ours": fit_ours,
+    "numpy": fit_reference,
     "mlp": fit_mlp,
     "torch": fit_torch,
     "textbook": fit_textbook,
@@ -288,9 +295,12 @@ class PredictionCase:
             for product in products:
                 product()
 
-        contenders = {
-            name: Contender(run, run, loops) for name, run in {**work, "gemm": gemm}.items()
-        }
+        def reference() -> None:
+            with on_reference():
+                work["ours"]()
+
+        runs = {**work, "numpy": reference, "gemm": gemm}
+        contenders = {name: Contender(run, run, loops) for name, run in runs.items()}
         return Prepared(contenders, work, rows.nbytes)
 
 

@@ -18,17 +18,19 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
 from benchmarks import textbook
-from skdnn import DeepBinaryClassifier
+from skdnn import DeepBinaryClassifier, kernels
 
 __all__ = [
     "Training",
     "fit_mlp",
     "fit_ours",
+    "fit_reference",
     "fit_textbook",
     "fit_torch",
     "has_torch",
     "make_mlp",
     "make_ours",
+    "on_reference",
     "silent",
 ]
 
@@ -124,6 +126,22 @@ def _ran_to_the_end(model: Any, training: Training) -> Any:
 
 def fit_ours(training: Training, X: Any, y: np.ndarray) -> DeepBinaryClassifier:
     return _ran_to_the_end(make_ours(training).fit(X, y), training)
+
+
+@contextmanager
+def on_reference() -> Iterator[None]:
+    """Let ours run on its NumPy reference, whatever was built."""
+    built = kernels.compiled
+    kernels.compiled = None
+    try:
+        yield
+    finally:
+        kernels.compiled = built
+
+
+def fit_reference(training: Training, X: Any, y: np.ndarray) -> DeepBinaryClassifier:
+    with on_reference():
+        return fit_ours(training, X, y)
 
 
 def fit_mlp(training: Training, X: Any, y: np.ndarray) -> MLPClassifier:

@@ -14,6 +14,7 @@ from typing import Any
 from threadpoolctl import threadpool_info
 
 from benchmarks.timing import medians
+from skdnn import kernels
 
 __all__ = ["Row", "environment", "format_report", "format_row"]
 
@@ -22,6 +23,7 @@ _HEADER = (
     "dtype",
     "ours, s",
     "MLPClassifier ÷ ours",
+    "ours on NumPy ÷ ours",
     "torch ÷ ours",
     "textbook ÷ ours",
     "GEMM share",
@@ -55,6 +57,11 @@ class Row:
         """Return all numbers, the raw ones and the medians."""
         return asdict(self) | {"median_seconds": medians(self.seconds)}
 
+    @classmethod
+    def from_dict(cls, numbers: dict[str, Any]) -> Row:
+        """Undo `as_dict`."""
+        return cls(**{name: numbers[name] for name in cls.__dataclass_fields__})
+
 
 # ---------------------------------------------------------------------- environment
 
@@ -65,6 +72,7 @@ def environment() -> dict[str, Any]:
         "machine": {"cpu": _cpu_model(), "cores": os.cpu_count(), "system": platform.system()},
         "versions": {"python": platform.python_version()}
         | {package: _version(package) for package in _PACKAGES},
+        "kernels": kernels.describe(),
         "blas": [_describe_blas(library) for library in threadpool_info() if _is_blas(library)],
         "settings": {name: os.environ[name] for name in _OPENBLAS_SETTINGS if name in os.environ},
     }
@@ -122,7 +130,7 @@ def format_row(row: Row, marks: Sequence[int] = ()) -> str:
             row.title + "".join(f" [{mark}]" for mark in marks),
             row.dtype,
             f"{medians(row.seconds)['ours']:.3g}",
-            *(_ratio(row.ratio(name)) for name in ("mlp", "torch", "textbook")),
+            *(_ratio(row.ratio(name)) for name in ("mlp", "numpy", "torch", "textbook")),
             "-" if share is None else f"{share:.0%}",
             _megabytes(row.x_bytes),
             " / ".join(peak) or "-",
@@ -157,6 +165,7 @@ def _format_environment(about: dict[str, Any]) -> list[str]:
     machine = about["machine"]
     versions = ", ".join(f"{name} {version or '-'}" for name, version in about["versions"].items())
     lines = [f"- {machine['cpu']}, {machine['cores']} cores, {machine['system']}", f"- {versions}"]
+    lines.append(f"- our kernels: {about['kernels']}")
     lines += [
         f"- BLAS of {blas['of']}: {blas['internal_api']} {blas['version']}, kernel "
         f"{blas['architecture']}, {blas['num_threads']} threads"

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal, assert_array_less
 
 from skdnn import kernels
 from skdnn.network import prediction
@@ -22,7 +22,12 @@ from skdnn.solvers.steps import run_steps
 from skdnn.training.build import make_schedule
 from skdnn.training.objective import Objective
 
-step = pytest.importorskip("skdnn.kernels._step")
+try:
+    from skdnn.kernels import _step as step
+except ImportError:
+    step = None
+
+pytestmark = pytest.mark.skipif(step is None, reason="the kernels were not built")
 
 N_ROWS = 50
 TOLERANCE = {"f": 1e-5, "d": 1e-13}
@@ -69,8 +74,10 @@ def of_rows(problem):
 
 
 def assert_close(one, other, dtype):
-    largest = max(np.abs(other).max(initial=0), np.finfo(dtype).tiny)
-    assert_allclose(one, other, rtol=0, atol=TOLERANCE[dtype.char] * largest * 4)
+    largest = float(np.abs(other).max(initial=0))
+    # scipy's expit vanishes below the smallest normal number, where ours has digits left
+    smallest = 1e3 * float(np.finfo(dtype).tiny)
+    assert_allclose(one, other, rtol=0, atol=4 * TOLERANCE[dtype.char] * largest + smallest)
 
 
 # ---------------------------------------------------------------------- value and gradient
@@ -217,9 +224,13 @@ def test_activation_is_the_references_to_a_few_units_in_the_last_place(name, dty
     with np.errstate(all="ignore"):
         get_activation(name, 0.1).function(expected, np.empty_like(z), None)
     limits = np.finfo(dtype)
-    # the reference's tails lose digits where 1 + erf cancels, or vanish before they must
-    smallest = limits.eps if name in ("silu", "gelu") else limits.tiny
-    assert_allclose(found, expected, rtol=8 * limits.eps, atol=smallest)
+    units = np.full(z.shape, 8.0)
+    if name == "gelu":
+        # a relative error of z is z ** 2 times as large in the tail of the normal distribution
+        units *= np.clip(z.astype(float), -1e3, -1) ** 2
+    # below the smallest normal number, which |z| multiplies, scipy's expit vanishes before it must
+    bound = units * limits.eps * np.abs(expected) + 1e3 * float(limits.tiny)
+    assert_array_less(np.abs(found.astype(float) - expected), bound)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -28,7 +28,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from skdnn import DeepBinaryClassifier
+from skdnn import DeepBinaryClassifier, kernels
 from skdnn.datasets import load_catvnoncat, make_photo_patches
 from skdnn.displays import LossCurveDisplay, MistakesDisplay
 
@@ -58,6 +58,7 @@ output.mkdir(parents=True, exist_ok=True)
 # ----
 # Images are flattened, a row each, and pixels divided by 255.
 
+print(f"kernels: {kernels.describe()}")
 data = load_catvnoncat(options.data or make_photo_patches(output / "photo_patches"))
 print(data.DESCR)
 

@@ -42,4 +42,7 @@ def describe() -> str:
         return f"compiled ({compiled.INSTRUCTIONS})"
     if os.environ.get(_VARIABLE) == "numpy":
         return f"NumPy ({_VARIABLE}=numpy)"
-    return "NumPy (the compiled kernels were not built: no C compiler when skdnn was installed)"
+    return (
+        "NumPy (the compiled kernels were not built when skdnn was installed: "
+        "that takes a C compiler and Python's headers)"
+    )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import erf, expit
+from scipy.special import expit, ndtr
 
 __all__ = ["ACTIVATIONS", "Activation", "get_activation"]
 
@@ -134,10 +134,7 @@ def _silu(z: Array, scratch: Array, cache: Any) -> None:
 
 def _gelu(z: Array, scratch: Array, cache: Any) -> None:
     np.maximum(z, np.finfo(z.dtype).min, out=z)
-    np.multiply(z, math.sqrt(0.5), out=scratch)
-    erf(scratch, out=scratch)
-    scratch += 1.0
-    scratch *= 0.5  # the normal distribution function of z
+    ndtr(z, out=scratch)  # the normal distribution function
     if cache is not None:  # Phi(z) + z phi(z)
         np.multiply(z, z, out=cache)
         cache *= -0.5

@@ -11,7 +11,6 @@
 #define EXP_LOWEST -746.0
 #define EXP_LARGEST 710.0
 #define LOWEST -DBL_MAX
-#define ERF erf
 #define SQRT sqrt
 #define FABS fabs
 #define COPYSIGN copysign
@@ -25,7 +24,6 @@
 #define EXP_LOWEST -104.0f
 #define EXP_LARGEST 89.0f
 #define LOWEST -FLT_MAX
-#define ERF erff
 #define SQRT sqrtf
 #define FABS fabsf
 #define COPYSIGN copysignf
@@ -155,9 +153,9 @@ static inline T F(silu)(T z, T *derivative)
 static inline T F(gelu)(T z, T *derivative)
 {
     z = z < LOWEST ? LOWEST : z;
-    T normal = (ERF(z * C(0.7071067811865476)) + C(1.0)) * C(0.5);
+    /* of the complement, which keeps its digits where 1 + erf cancels; in double, since rounding
+       the argument costs as many digits as its square has */
+    T normal = (T)(erfc((double)z * -0.7071067811865476) * 0.5);
     *derivative = F(exponential)(z * z * C(-0.5)) * C(0.3989422804014327) * z + normal;
     return z * normal;
 }
-
-#undef ERF
