@@ -1,6 +1,6 @@
 """What kinds of networks there are, and what these are where the user does not say.
 
-Each number has its row in benchmarks/results/quality.md.
+What each choice brings on a suite of tables stands in benchmarks/results/quality.md.
 """
 
 from __future__ import annotations
