@@ -116,8 +116,8 @@ def probability(logits: np.ndarray) -> np.ndarray:
     """
     probabilities = expit(logits)
     # expit is exp there to the last bit, but flushes to 0 where exp still has a value
-    lost = (probabilities == 0) & (logits > -np.inf)
-    if lost.any():
+    if not probabilities.all():
+        lost = (probabilities == 0) & (logits > -np.inf)
         smallest = np.nextafter(logits.dtype.type(0), logits.dtype.type(1))
         with np.errstate(under="ignore"):
             probabilities[lost] = np.maximum(np.exp(logits[lost]), smallest)

@@ -72,7 +72,9 @@ def predict_logits(
     if scipy.sparse.issparse(X):
         X = X.tocsr()
     n_samples = X.shape[0]
-    dtype = np.result_type(X.dtype, weights[0].dtype)
+    dtype = X.dtype
+    if dtype != weights[0].dtype:
+        dtype = np.result_type(dtype, weights[0].dtype)
     weights = [_as_stored(w, dtype) for w in weights]
     biases = [_as_stored(b, dtype) for b in biases]
     block, taken_in = _block_sizes(X, max(b.size for b in biases))
@@ -81,7 +83,8 @@ def predict_logits(
     crew = _make_crew(n_products) if taken_in > block else None
     run = _predictor(weights, biases, activation, block, crew)
     start = 0
-    with single_blas_thread(n_products > _THREADED_PRODUCTS), crew or nullcontext():
+    alone = single_blas_thread() if n_products > _THREADED_PRODUCTS else nullcontext()
+    with alone, crew or nullcontext():
         for rows in row_blocks(X, taken_in):
             n_rows = rows.shape[0]
             run(rows.astype(dtype, copy=False), logits[start : start + n_rows])
