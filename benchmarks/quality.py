@@ -191,11 +191,11 @@ def mlp_on_ours(cat: Array, n_rows: int) -> Any:
 VARIANTS: dict[str, Make] = {
     **{f"random_state={k}": ours(random_state=k) for k in (1, 2)},
     **{f"n_estimators={k}": ours(n_estimators=k) for k in (1, 2, 4, 8, 12, 16, 32)},
+    "without the kind of one layer": kinds(which=(0, 1)),
 }
 # On half of them, drawn by a seed
 ABLATIONS: dict[str, Make] = {
     "all networks count the same": lambda cat, n: PlainMean(ours()(cat, n)),
-    "without the kind of one layer": kinds(which=(0, 1)),
     "without the kind without bins": kinds(which=(0, 2)),
     "bins, two layers, alone": kinds(which=(0,)),
     "no bins, two layers, alone": kinds(which=(1,)),
