@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -63,13 +63,15 @@ class Loader:
     ----------
     cluster : Cluster
         Where to.
-    partitions : list of Delayed
-        What each partition is computed from.
+    partitions : list of callables
+        What makes the Delayed that each partition is computed by.
     name : str
         What to call the data in an error.
     """
 
-    def __init__(self, cluster: Cluster, partitions: Sequence[Delayed], name: str) -> None:
+    def __init__(
+        self, cluster: Cluster, partitions: Sequence[Callable[[], Delayed]], name: str
+    ) -> None:
         self._cluster = cluster
         self._partitions = partitions
         self._name = name
@@ -96,7 +98,8 @@ class Loader:
     def _try_to_load(self, numbers: Sequence[int], held: Sequence[Held]) -> list[Held]:
         cluster, client = self._cluster, self._cluster.client
         restriction = cluster.answering() if cluster.silent else None
-        ours = parts = client.compute([self._partitions[n] for n in numbers], workers=restriction)
+        delayed = [self._partitions[n]() for n in numbers]
+        ours = parts = client.compute(delayed, workers=restriction)
         try:
             self._wait(parts, numbers)
             places, n_bytes = self._place(parts, held)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import dask
@@ -64,8 +66,8 @@ def _name_of_type(value: Any) -> str:
 
 def make_partitions(
     X: Any, y: Any, weight: Any = None, names: Names = ("X", "y", "sample_weight")
-) -> list[Delayed]:
-    """Return delayed partitions, in the order of the rows.
+) -> list[Callable[[], Delayed]]:
+    """Return what makes the delayed partitions, in the order of the rows.
 
     Parameters
     ----------
@@ -77,21 +79,25 @@ def make_partitions(
 
     Returns
     -------
-    list of Delayed
-        Each gives a `Partition`. They hold all that is needed to compute it again.
+    list of callables
+        Each returns a Delayed of a `Partition`, under a key of its own with each call: what became
+        of a key before, a failure or that it was let go of, must not be met again.
 
     Raises
     ------
     TypeError or ValueError
         For other types, or blocks that do not match.
     """
-    run = uuid.uuid4().hex  # a call's own keys: an earlier call's failure must not be met again
-    load = dask.delayed(load_partition, pure=False, traverse=False)
     columns = columns_of(X)
     return [
-        load(number, *rows, names, columns, dask_key_name=f"skdnn-partition-{run}-{number}")
+        partial(_delay, number, *rows, names, columns)
         for number, rows in enumerate(delayed_rows(X, y, weight, names))
     ]
+
+
+def _delay(number: int, *arguments: Any) -> Delayed:
+    load = dask.delayed(load_partition, pure=False, traverse=False)
+    return load(number, *arguments, dask_key_name=f"skdnn-partition-{uuid.uuid4().hex}-{number}")
 
 
 def delayed_rows(

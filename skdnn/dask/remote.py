@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from typing import Any
 
@@ -34,8 +34,8 @@ class RemoteData:
     ----------
     client : Client
         Of the cluster.
-    partitions : list of Delayed
-        What each partition is computed from, now and after a loss.
+    partitions : list of callables
+        What makes the Delayed that each partition is computed by, now and after a loss.
     timeout : float
         Seconds without an answer after which a worker counts as lost, or loading as stuck.
     name : str, default="X"
@@ -43,7 +43,11 @@ class RemoteData:
     """
 
     def __init__(
-        self, client: Client, partitions: Sequence[Delayed], timeout: float, name: str = "X"
+        self,
+        client: Client,
+        partitions: Sequence[Callable[[], Delayed]],
+        timeout: float,
+        name: str = "X",
     ) -> None:
         self._client = client
         self._cluster = Cluster(client, timeout)
