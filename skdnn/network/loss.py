@@ -114,11 +114,11 @@ def probability(logits: np.ndarray) -> np.ndarray:
         A finite logit gives at least the smallest positive number, so that a logarithm of it
         stays finite.
     """
-    probabilities = expit(logits)
-    # expit is exp there to the last bit, but flushes to 0 where exp still has a value
-    if not probabilities.all():
-        lost = (probabilities == 0) & (logits > -np.inf)
-        smallest = np.nextafter(logits.dtype.type(0), logits.dtype.type(1))
-        with np.errstate(under="ignore"):
+    with np.errstate(all="ignore"):  # whatever the caller set
+        probabilities = expit(logits)
+        # expit is exp there to the last bit, but flushes to 0 where exp still has a value
+        if not probabilities.all():
+            lost = (probabilities == 0) & (logits > -np.inf)
+            smallest = np.nextafter(logits.dtype.type(0), logits.dtype.type(1))
             probabilities[lost] = np.maximum(np.exp(logits[lost]), smallest)
     return probabilities

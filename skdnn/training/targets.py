@@ -194,7 +194,7 @@ def apply_class_weight(
     ValueError
         For class weights that are none, that leave nothing, or whose sum overflows.
     """
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         weight = _weighted(class_weight, classes, positive, sample_weight)
         if weight is not None and not np.isfinite(weight.sum()):
             raise ValueError(
