@@ -464,6 +464,7 @@ class DeepBinaryClassifier(Learned, CallbackSupportMixin, ClassifierMixin, BaseE
             )
         unfitted = not (incremental or self.warm_start)
         with (
+            np.errstate(all="ignore"),  # whatever the caller's settings are
             self._unchanged_on_error(diverged_is_unfitted=unfitted),
             self._preparation_type(self, hidden, incremental=incremental) as preparation,
         ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +14,7 @@ from skdnn.dask.objective import RemoteObjective
 from skdnn.dask.order import SAME_ORDER_ROWS
 from skdnn.dask.remote import RemoteData
 from skdnn.network.network import Network
+from skdnn.numerics.vectors import all_finite
 from skdnn.training.state import Weights
 
 __all__ = ["RemoteRows", "joined"]
@@ -144,8 +146,11 @@ class RemoteRows:
             loss = sum(total for _, total in parts) / sum(weight for weight, _ in parts)
             if score is None:
                 return loss, -loss
-            logits = sorted(joined(self.data.ask("logits", parameters, plan)), key=lambda p: p[0])
-            views = Weights(network.weights, network.biases)
-            return loss, score(views, np.concatenate([part for _, part in logits]))
+            parts = sorted(joined(self.data.ask("logits", parameters, plan)), key=lambda p: p[0])
+            logits = np.concatenate([part for _, part in parts])
+            # scorers would call it bad input: no score, and training goes on or diverges
+            if not all_finite(logits):
+                return loss, math.nan
+            return loss, score(Weights(network.weights, network.biases), logits)
 
         return validate

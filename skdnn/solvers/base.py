@@ -277,8 +277,15 @@ class FirstOrderSolver(Solver):
             vectors = (parameters, *self.moments.values())
             if not (math.isfinite(loss) and all(map(all_finite, vectors))):
                 raise DivergenceError(self._diverged(epoch, rate), epoch)
-            if monitor.end_epoch(loss, rate):
-                return True
+            try:
+                if monitor.end_epoch(loss, rate):
+                    return True
+            except ValueError as error:
+                # of a callback that scores the network, say: told as what it is
+                value, _ = objective.value_and_gradient(objective.all_rows())
+                if math.isfinite(value) and all_finite(objective.gradient):
+                    raise
+                raise DivergenceError(self._diverged(epoch, rate), epoch) from error
         return False
 
     def _diverged(self, epoch: int, rate: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from typing import Any
@@ -23,6 +24,26 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     warnings.warn(message, category, stacklevel=level - 1)
 
 
+# Log loss of a constant prediction is at most log(2), and a first epoch begins near it
+_FAR_ABOVE_CONSTANT = 4 * math.log(2)
+_FAR_ABOVE_TRAINING = 5
+
+
+def _warn_of_other_rows(monitor: Any) -> None:
+    """Tell the user of an X_val that is worse than guessing in every epoch, as X is not."""
+    training = monitor.loss_curve[-len(monitor.validation_loss_curve) :]
+    losses = np.asarray(monitor.validation_loss_curve)
+    limit = np.maximum(_FAR_ABOVE_CONSTANT, _FAR_ABOVE_TRAINING * np.asarray(training))
+    if (losses > limit).all():
+        warn(
+            f"X_val does not look like X: in every epoch its loss ({losses[0]:.3g} in the first, "
+            f"{losses[-1]:.3g} in the last) was far above that of a constant prediction "
+            f"({math.log(2):.2g}), and above that of the training rows ({training[-1]:.3g}). Were "
+            "the steps before the network applied to it? A Pipeline does so if it is named there: "
+            "Pipeline(..., transform_input=['X_val'])."
+        )
+
+
 def warn_of_outcome(params: Any, outcome: Any) -> None:
     """Tell the user of training that ended too early, without a best epoch, or in a dead network.
 
@@ -40,6 +61,8 @@ def warn_of_outcome(params: Any, outcome: Any) -> None:
     if not (stopped or params.tol is None or params.solver == "lbfgs"):
         losses = monitor.loss_curve
         advice = "raise max_iter or learning_rate_init"
+        if not params.early_stopping:
+            advice += ", or set early_stopping=True, which ends where rows set aside gain no more"
         if losses[-1] >= losses[0] and len(losses) > 1:
             advice = "lower learning_rate_init"
         warn(
@@ -48,6 +71,9 @@ def warn_of_outcome(params: Any, outcome: Any) -> None:
             f"{advice}, or set tol=None to run exactly max_iter epochs.",
             ConvergenceWarning,
         )
+    is_first_call = len(params.loss_curve_) == len(monitor.loss_curve)
+    if monitor.validation_scores and outcome.state.held_out is None and is_first_call:
+        _warn_of_other_rows(monitor)
     if monitor.validation_scores and np.isnan(monitor.validation_scores).all():
         warn(
             "Every validation score is NaN, so that no epoch is the best: the parameters are "

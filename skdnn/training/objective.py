@@ -20,7 +20,7 @@ from skdnn.network.loss import log_loss, signs_of
 from skdnn.network.network import Network
 from skdnn.network.prediction import dead_layers, predict_logits
 from skdnn.numerics.threads import Crew
-from skdnn.numerics.vectors import add_multiple, largest_magnitude, norm
+from skdnn.numerics.vectors import add_multiple, all_finite, largest_magnitude, norm
 from skdnn.training.rowspace import FullSpace, RowSpace
 
 __all__ = ["HeldOut", "Objective", "penalise"]
@@ -256,7 +256,14 @@ class HeldOut:
         True for the positive class.
     sample_weight : ndarray of shape (n_samples,), default=None
         Positive weights.
+
+    Attributes
+    ----------
+    all_finite : bool
+        Whether all logits of the latest evaluation were finite.
     """
+
+    all_finite = True
 
     def __init__(
         self, network: Network, X: Array, y: Array, sample_weight: Array | None = None
@@ -272,4 +279,5 @@ class HeldOut:
         logits = predict_logits(
             self._X, network.weights, network.biases, network.activation, row_blocks
         )
+        self.all_finite = all_finite(logits)
         return log_loss(logits, self._signs, self._sample_weight)

@@ -176,7 +176,9 @@ class Preparation(AbstractContextManager["Preparation"]):
     def _check_rows(self, X: Any, y: Any, sample_weight: Any, known: Array | None) -> Any:
         """Validate the data and return the rows of positive weight; set ``classes_``."""
         self._model.classes_, rows = self._rows_of(X, y, sample_weight, known)
-        self._check_counts(rows.class_counts)
+        mean_weight, counts = rows.mean_weight, rows.class_counts
+        self._check_counts(counts)
+        self._check_penalty(mean_weight * rows.shape[0], rows.shape[0])
         return rows
 
     def _rows_of(
@@ -214,6 +216,16 @@ class Preparation(AbstractContextManager["Preparation"]):
         if known is not None and not np.array_equal(given, known):
             raise ValueError(f"classes={classes!r} is not the same as in the call before: {known}.")
         return given
+
+    def _check_penalty(self, weight_sum: float, n_rows: int) -> None:
+        """Warn of weights that are nothing beside the penalty."""
+        alpha = 0.0 if self._model.solver == "adamw" else float(self._model.alpha)
+        if weight_sum < 0.1 * n_rows and alpha >= 0.1 * weight_sum:
+            warn(
+                f"The weights of the rows sum to {weight_sum:.3g} only, so that the penalty of "
+                f"alpha={alpha:g} outweighs the loss: it is divided by that sum. Scale the "
+                "weights (sample_weight, class_weight) to a mean of 1, or lower alpha."
+            )
 
     def _check_counts(self, counts: Array) -> None:
         """Raise ValueError if fit has weighted rows of one class only."""

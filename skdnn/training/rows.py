@@ -5,6 +5,7 @@ Rows that are elsewhere, in a file or on a cluster, make their own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -127,6 +128,9 @@ class Rows:
 
         def validate() -> tuple[float, float]:
             loss = watched.log_loss()
-            return loss, -loss if score is None else score(views, X)
+            if score is None:
+                return loss, -loss
+            # scorers would call it bad input: no score, and training goes on or diverges
+            return loss, score(views, X) if watched.all_finite else math.nan
 
         return validate

@@ -1,0 +1,81 @@
+"""What training tells where it diverges under a scorer, or where X_val is not like X."""
+
+import contextlib
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.callback import ScoringMonitor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import StandardScaler
+
+from skdnn import DeepBinaryClassifier, DeepEnsembleClassifier, DivergenceError
+
+RNG = np.random.RandomState(0)
+X = RNG.standard_normal((200, 5)) * 1e3
+y = X[:, 0] * X[:, 1] > 0
+
+
+@pytest.mark.parametrize("scoring", ["loss", "roc_auc", "average_precision", "accuracy"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_divergence_is_told_alike_whatever_the_scorer(scoring, dtype):
+    model = DeepBinaryClassifier(
+        (8, 8), solver="gd", learning_rate_init=1e6, max_iter=50, early_stopping=True,
+        scoring=scoring, tol=None, random_state=0, activation="leaky_relu",
+    )  # fmt: skip
+    with pytest.raises(DivergenceError):
+        model.fit(X.astype(dtype), y)
+    assert not hasattr(model, "coefs_")
+
+
+@pytest.mark.parametrize("scoring", ["roc_auc", "neg_log_loss"])
+def test_divergence_is_told_alike_under_a_scoring_monitor(scoring):
+    model = DeepBinaryClassifier(
+        (8, 8), solver="gd", learning_rate_init=1e6, max_iter=50, tol=None, random_state=0,
+        activation="leaky_relu",
+    )  # fmt: skip
+    with pytest.raises(DivergenceError):
+        model.set_callbacks(ScoringMonitor(scoring=scoring)).fit(X.astype(np.float32), y)
+
+
+def test_validation_rows_that_skipped_the_scaler_are_told():
+    model = DeepBinaryClassifier(early_stopping=True, max_iter=20, tol=None, random_state=0)
+    with pytest.warns(UserWarning, match="transform_input"):
+        model.fit(StandardScaler().fit_transform(X[:150]), y[:150], X_val=X[150:], y_val=y[150:])
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("rate", [1e-3, 0.1])
+def test_validation_rows_of_the_same_kind_are_not(seed, rate):
+    rng = np.random.RandomState(seed)
+    rows, labels = rng.standard_normal((120, 5)), rng.rand(120) < 0.1
+    labels[[0, -1]] = True
+    model = DeepBinaryClassifier(
+        early_stopping=True, learning_rate_init=rate, max_iter=60, tol=None, random_state=0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        model.fit(rows[:80], labels[:80], X_val=rows[80:], y_val=labels[80:])
+
+
+def test_training_that_ran_out_of_epochs_hears_of_early_stopping():
+    model = DeepBinaryClassifier((4,), max_iter=2, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="early_stopping=True"):
+        model.fit(X / 1e3, y)
+
+
+@pytest.mark.parametrize("scale", [1e-307, 1e-30, 1e-6])
+@pytest.mark.parametrize("solver", ["adam", "gd", "lbfgs"])
+def test_weights_that_are_nothing_beside_the_penalty_are_told(scale, solver):
+    model = DeepBinaryClassifier((4,), solver=solver, alpha=0.01, max_iter=2, tol=None)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with contextlib.suppress(DivergenceError):
+            model.fit(X / 1e3, y, sample_weight=np.full(200, scale))
+    assert any("alpha=0.01 outweighs" in str(warning.message) for warning in told)
+
+
+def test_weights_that_sum_to_nothing_are_told_by_the_ensemble():
+    model = DeepEnsembleClassifier(n_estimators=1, random_state=0)
+    with pytest.warns(UserWarning, match="alpha=1 outweighs"):
+        model.fit(X, y, sample_weight=np.full(200, 1 / 200))
