@@ -79,3 +79,9 @@ def test_weights_that_sum_to_nothing_are_told_by_the_ensemble():
     model = DeepEnsembleClassifier(n_estimators=1, random_state=0)
     with pytest.warns(UserWarning, match="alpha=1 outweighs"):
         model.fit(X, y, sample_weight=np.full(200, 1 / 200))
+
+
+@pytest.mark.parametrize("model", [DeepBinaryClassifier((4,)), DeepEnsembleClassifier()])
+def test_weights_by_name_are_no_weights(model):
+    with pytest.raises(ValueError, match="sample_weight must be numbers.*got 'balanced'"):
+        model.fit(X, y, sample_weight="balanced")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from skdnn import DeepBinaryClassifier
-from tests.models import make_model, parameters_of
+from skdnn import DeepBinaryClassifier, load_model, save_model
+from tests.models import assert_same_bits, make_model, parameters_of
 
 FIRST_ORDER = ["gd", "sgd", "adam"]
 
@@ -188,3 +188,25 @@ def test_network_of_given_weights_can_be_trained_on(data):
     model, fitted = make_model(), make_model().fit(*data)
     model.coefs_, model.intercepts_, model.n_features_in_ = fitted.coefs_, fitted.intercepts_, 4
     assert model.partial_fit(*data, classes=[0, 1]).n_iter_ == 1
+
+
+def pickled(model, folder):
+    return pickle.loads(pickle.dumps(model))
+
+
+def through_a_file(model, folder):
+    save_model(model, folder / "model.h5")
+    return load_model(folder / "model.h5")
+
+
+@pytest.mark.parametrize("copy", [pickled, through_a_file])
+def test_mean_weight_of_the_rows_seen_survives(copy, tmp_path):
+    rng = np.random.RandomState(0)
+    X, y, weight = rng.standard_normal((60, 4)), rng.rand(60) < 0.5, rng.uniform(0.1, 5, 60)
+    y[:2] = [False, True]
+    model = DeepBinaryClassifier((4,), random_state=0, warm_start=True)
+    model.partial_fit(X[:40], y[:40], weight[:40], classes=[False, True])
+    again = copy(model, tmp_path)
+    for network in (model, again):
+        network.partial_fit(X[40:], y[40:], weight[40:])
+    assert_same_bits(model, again)
