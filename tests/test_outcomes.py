@@ -83,5 +83,5 @@ def test_weights_that_sum_to_nothing_are_told_by_the_ensemble():
 
 @pytest.mark.parametrize("model", [DeepBinaryClassifier((4,)), DeepEnsembleClassifier()])
 def test_weights_by_name_are_no_weights(model):
-    with pytest.raises(ValueError, match="sample_weight must be numbers.*got 'balanced'"):
+    with pytest.raises(ValueError, match=r"sample_weight must be numbers.*got 'balanced'"):
         model.fit(X, y, sample_weight="balanced")

@@ -156,8 +156,8 @@ def check_sample_weight(
         sample_weight = np.full(n_samples, sample_weight, np.float64)
     if isinstance(sample_weight, str):
         raise ValueError(
-            f"{name} must be numbers, one a row of X, got {sample_weight!r}. Classes are weighed by "
-            "class_weight, rows by their numbers."
+            f"{name} must be numbers, one a row of X, got {sample_weight!r}. Classes are "
+            "weighed by class_weight, rows by numbers."
         )
     weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name=name)
     if weight.shape != (n_samples,):
