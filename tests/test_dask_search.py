@@ -5,7 +5,7 @@ import joblib
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.model_selection import GridSearchCV
 
 from skdnn import Checkpoint, DeepBinaryClassifier
@@ -84,5 +84,6 @@ def test_training_on_a_cluster_goes_on_from_a_checkpoint(client, tmp_path):
     with pytest.raises(MemoryError):
         model.fit(X, y)
     model.set_callbacks(Checkpoint(tmp_path / "run.ckpt")).fit(X, y)
-    assert model.loss_curve_ == undisturbed.loss_curve_
-    assert_array_equal(model.coefs_[0], undisturbed.coefs_[0])
+    # which worker computes a partition is Dask's choice, and with it the order of the sums
+    assert_allclose(model.loss_curve_, undisturbed.loss_curve_, rtol=1e-12)
+    assert_allclose(model.coefs_[0], undisturbed.coefs_[0], rtol=1e-9)

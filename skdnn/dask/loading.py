@@ -70,7 +70,7 @@ class Loader:
     """
 
     def __init__(
-        self, cluster: Cluster, partitions: Sequence[Callable[[str], Delayed]], name: str
+        self, cluster: Cluster, partitions: Sequence[Callable[[], Delayed]], name: str
     ) -> None:
         self._cluster = cluster
         self._partitions = partitions
@@ -98,8 +98,7 @@ class Loader:
     def _try_to_load(self, numbers: Sequence[int], held: Sequence[Held]) -> list[Held]:
         cluster, client = self._cluster, self._cluster.client
         restriction = cluster.answering() if cluster.silent else None
-        run = f"skdnn-partition-{uuid.uuid4().hex}"
-        delayed = [self._partitions[n](run) for n in numbers]
+        delayed = [self._partitions[n]() for n in numbers]
         ours = parts = client.compute(delayed, workers=restriction)
         try:
             self._wait(parts, numbers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -65,7 +66,7 @@ def _name_of_type(value: Any) -> str:
 
 def make_partitions(
     X: Any, y: Any, weight: Any = None, names: Names = ("X", "y", "sample_weight")
-) -> list[Callable[[str], Delayed]]:
+) -> list[Callable[[], Delayed]]:
     """Return what makes the delayed partitions, in the order of the rows.
 
     Parameters
@@ -79,9 +80,8 @@ def make_partitions(
     Returns
     -------
     list of callables
-        Each returns a Delayed of a `Partition`, given what its key begins with. That is to be new
-        whenever partitions are loaded: what became of a key before, a failure or that it was let
-        go of, must not be met again.
+        Each returns a Delayed of a `Partition`, under a key of its own with each call: what became
+        of a key before, a failure or that it was let go of, must not be met again.
 
     Raises
     ------
@@ -95,10 +95,9 @@ def make_partitions(
     ]
 
 
-def _delay(number: int, *arguments_and_run: Any) -> Delayed:
-    *arguments, run = arguments_and_run
+def _delay(number: int, *arguments: Any) -> Delayed:
     load = dask.delayed(load_partition, pure=False, traverse=False)
-    return load(number, *arguments, dask_key_name=f"{run}-{number}")
+    return load(number, *arguments, dask_key_name=f"skdnn-partition-{uuid.uuid4().hex}-{number}")
 
 
 def delayed_rows(

@@ -45,7 +45,7 @@ class RemoteData:
     def __init__(
         self,
         client: Client,
-        partitions: Sequence[Callable[[str], Delayed]],
+        partitions: Sequence[Callable[[], Delayed]],
         timeout: float,
         name: str = "X",
     ) -> None:
