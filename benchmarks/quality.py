@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 from scipy.special import expit
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import (
     ExtraTreesClassifier,
@@ -41,6 +41,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from benchmarks.quality_report import write
 from skdnn import DeepBinaryClassifier, DeepEnsembleClassifier
+from skdnn.ensemble.defaults import check_kinds, resolve_estimator
 from skdnn.preprocessing import TableEncoder
 
 RESULTS = Path(__file__).parent / "results"
@@ -104,10 +105,6 @@ PEERS: dict[str, Make] = {
 }
 
 
-# The default's kinds: bins of numbers, units of the hidden layers, learning rate
-KINDS = ((8, (64, 64), 0.003), (0, (64, 64), 0.004), (8, (64,), 0.006))
-
-
 def kinds(
     change: Callable[[TableEncoder, DeepBinaryClassifier], Any] = lambda encoder, network: None,
     which: tuple[int, ...] = (0, 1, 2),
@@ -115,15 +112,10 @@ def kinds(
     """Return a maker of the ensemble with some of its kinds, encoders and networks changed."""
 
     def make(cat: Array, n_rows: int) -> Any:
+        default = check_kinds(DeepEnsembleClassifier(categorical_features=cat))
         pairs = []
-        for bins, sizes, rate in (KINDS[k] for k in which):
-            network = DeepBinaryClassifier(
-                sizes,
-                learning_rate_init=rate,
-                alpha=1.0,
-                batch_size=min(max(round(n_rows / 30), 16), 256),
-            )
-            encoder = TableEncoder(cat, n_bins=bins)
+        for kind in (default[k] for k in which):
+            encoder, network = clone(kind.encoder), resolve_estimator(kind, n_rows, n_rows)
             change(encoder, network)
             pairs.append((encoder, network))
         return DeepEnsembleClassifier(kinds=pairs, n_estimators=8 * len(which), random_state=0)

@@ -27,11 +27,12 @@ def build(folder: Path) -> None:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.so", "*.pyc"))
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
-    flags = {"SKDNN_CFLAGS": FLAGS, "SKDNN_LDFLAGS": FLAGS}
-    command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
-    subprocess.run(command, cwd=folder, env=os.environ | flags, check=True)
-    if not list(folder.glob("skdnn/kernels/_step*.so")):
-        raise SystemExit("the kernels could not be compiled")
+    settings = {"SKDNN_CFLAGS": FLAGS, "SKDNN_LDFLAGS": FLAGS, "SKDNN_BUILD": "required"}
+    # pip brings what a build needs
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", "built", "."]
+    subprocess.run(pip, cwd=folder, env=os.environ | settings, check=True)
+    for built in folder.glob("built/skdnn/kernels/_step*.so"):
+        shutil.move(built, folder / "skdnn" / "kernels")
 
 
 def libraries() -> str:

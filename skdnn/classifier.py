@@ -464,7 +464,8 @@ class DeepBinaryClassifier(Learned, CallbackSupportMixin, ClassifierMixin, BaseE
             )
         unfitted = not (incremental or self.warm_start)
         with (
-            np.errstate(all="ignore"),  # whatever the caller's settings are
+            # whatever the caller set: overflow is found where it matters, and told as divergence
+            np.errstate(all="ignore"),
             self._unchanged_on_error(diverged_is_unfitted=unfitted),
             self._preparation_type(self, hidden, incremental=incremental) as preparation,
         ):

@@ -27,6 +27,7 @@ from skdnn import DeepBinaryClassifier
 from skdnn.dask import DaskDeepBinaryClassifier
 from skdnn.solvers import DivergenceError
 from tests.callbacks import Callback
+from tests.clusters import on_workers
 
 UNEVEN = (60, 450, 290, 200)
 N_ROWS = sum(UNEVEN)
@@ -55,22 +56,6 @@ def split(*arrays, chunks=UNEVEN):
     return [
         da.from_array(a, chunks=(chunks, *(-1 for _ in a.shape[1:])), name=False) for a in arrays
     ]
-
-
-def on_workers(client, workers, *collections):
-    """Return collections whose blocks are held by some of the workers, in turn."""
-    placed = []
-    for collection in collections:
-        blocks = [
-            client.compute(block, workers=[workers[k % len(workers)]])
-            for k, block in enumerate(collection.to_delayed().ravel())
-        ]
-        arrays = [
-            da.from_delayed(dask.delayed(block), (n, *collection.shape[1:]), collection.dtype)
-            for block, n in zip(blocks, collection.chunks[0], strict=True)
-        ]
-        placed.append(da.concatenate(arrays))
-    return placed
 
 
 def make_pair(**parameters):

@@ -3,28 +3,48 @@
 import contextlib
 import warnings
 
+import h5py
 import numpy as np
 import pytest
+import scipy.sparse
 from sklearn.callback import ScoringMonitor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
 from skdnn import DeepBinaryClassifier, DeepEnsembleClassifier, DivergenceError
+from skdnn.datasets import HDF5Matrix
 
 RNG = np.random.RandomState(0)
 X = RNG.standard_normal((200, 5)) * 1e3
 y = X[:, 0] * X[:, 1] > 0
 
 
+def as_dense(rows, folder):
+    return rows
+
+
+def as_sparse(rows, folder):
+    return scipy.sparse.csr_array(rows)
+
+
+def in_a_file(rows, folder):
+    with h5py.File(folder / "rows.h5", "w") as file:
+        file["X"] = rows
+    return HDF5Matrix(folder / "rows.h5", "X", memory_limit=2**16)
+
+
+@pytest.mark.parametrize("kind", [as_dense, as_sparse, in_a_file])
+@pytest.mark.parametrize("solver", ["gd", "sgd", "adam"])
 @pytest.mark.parametrize("scoring", ["loss", "roc_auc", "average_precision", "accuracy"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_divergence_is_told_alike_whatever_the_scorer(scoring, dtype):
+def test_divergence_is_told_alike_whatever_the_scorer(scoring, dtype, solver, kind, tmp_path):
+    rate = 1e30 if dtype is np.float32 else 1e200
     model = DeepBinaryClassifier(
-        (8, 8), solver="gd", learning_rate_init=1e6, max_iter=50, early_stopping=True,
+        (8, 8), solver=solver, learning_rate_init=rate, max_iter=50, early_stopping=True,
         scoring=scoring, tol=None, random_state=0, activation="leaky_relu",
     )  # fmt: skip
     with pytest.raises(DivergenceError):
-        model.fit(X.astype(dtype), y)
+        model.fit(kind(X.astype(dtype), tmp_path), y)
     assert not hasattr(model, "coefs_")
 
 

@@ -5,7 +5,6 @@ What each choice brings on a suite of tables stands in benchmarks/results/qualit
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, NamedTuple
 
 from sklearn.base import clone
@@ -13,6 +12,7 @@ from sklearn.utils import InputTags, get_tags
 
 from skdnn.classifier import DeepBinaryClassifier
 from skdnn.preprocessing import TableEncoder
+from skdnn.training.messages import warn
 
 __all__ = [
     "Kind",
@@ -94,11 +94,7 @@ def kinds_to_continue(model: Any) -> list[Kind]:
             f"{len(kinds)} kinds now."
         )
     if n_before == model.n_estimators:
-        warnings.warn(
-            f"There are n_estimators={n_before} networks already: warm_start=True adds none.",
-            UserWarning,
-            stacklevel=5,
-        )
+        warn(f"There are n_estimators={n_before} networks already: warm_start=True adds none.")
     return kinds
 
 

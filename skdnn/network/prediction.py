@@ -84,7 +84,7 @@ def predict_logits(
     run = _predictor(weights, biases, activation, block, crew)
     start = 0
     alone = single_blas_thread() if n_products > _THREADED_PRODUCTS else nullcontext()
-    with np.errstate(all="ignore"), alone, crew or nullcontext():
+    with alone, crew or nullcontext():
         for rows in row_blocks(X, taken_in):
             n_rows = rows.shape[0]
             run(rows.astype(dtype, copy=False), logits[start : start + n_rows])

@@ -99,9 +99,9 @@ class Layout:
         filled = np.where(np.isnan(prepared), np.float32(0), prepared)  # the median is 0
         part = np.take(filled, of_bins, axis=1)  # contiguous: several times faster than in place
         part -= self._lower
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             part /= self._width
-        np.clip(part, 0, 1, out=part)
-        bins[...] = part
-        np.divide(filled, np.sqrt(1 + np.square(filled / CLIP)), out=filled)
+            np.clip(part, 0, 1, out=part)
+            bins[...] = part
+            np.divide(filled, np.sqrt(1 + np.square(filled / CLIP)), out=filled)
         numbers[...] = filled[:, of_numbers]

@@ -42,7 +42,6 @@ class Coordinates:
 
     # what overflows here is infinite, and found by training
     @classmethod
-    @np.errstate(all="ignore")
     def begin(
         cls, params: Any, call: Call, moments: dict[str, Weights]
     ) -> tuple[Self, dict[str, Array]]:
@@ -62,7 +61,6 @@ class Coordinates:
         return cls(space, row_space), {"parameters": flatten(*inside, dtype), **vectors}
 
     @classmethod
-    @np.errstate(all="ignore")
     def go_on(cls, params: Any, call: Call, progress: Progress) -> tuple[Self, dict[str, Array]]:
         """Make the coordinates anew that a killed call was in; return them and its vectors."""
         vectors = {name: vector.copy() for name, vector in progress.vectors.items()}

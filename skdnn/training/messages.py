@@ -12,6 +12,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 __all__ = ["warn", "warn_of_outcome"]
 
+# Log loss of a constant prediction is at most log(2), and a first epoch begins near it
+_FAR_ABOVE_CONSTANT = 4 * math.log(2)
+_FAR_ABOVE_TRAINING = 5
+
 # Whose frames are not the user's
 _OURS = {"skdnn", "sklearn", "joblib", "contextlib"}
 
@@ -22,11 +26,6 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
         level, frame = level + 1, frame.f_back  # type: ignore[assignment]
     warnings.warn(message, category, stacklevel=level - 1)
-
-
-# Log loss of a constant prediction is at most log(2), and a first epoch begins near it
-_FAR_ABOVE_CONSTANT = 4 * math.log(2)
-_FAR_ABOVE_TRAINING = 5
 
 
 def _warn_of_other_rows(monitor: Any) -> None:

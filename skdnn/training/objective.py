@@ -256,14 +256,7 @@ class HeldOut:
         True for the positive class.
     sample_weight : ndarray of shape (n_samples,), default=None
         Positive weights.
-
-    Attributes
-    ----------
-    all_finite : bool
-        Whether all logits of the latest evaluation were finite.
     """
-
-    all_finite = True
 
     def __init__(
         self, network: Network, X: Array, y: Array, sample_weight: Array | None = None
@@ -273,11 +266,10 @@ class HeldOut:
         self._signs = signs_of(y, network.dtype)
         self._sample_weight = sample_weight
 
-    def log_loss(self) -> float:
-        """Return the weighted mean log loss; NaN where a logit is."""
+    def evaluate(self) -> tuple[float, bool]:
+        """Return the weighted mean log loss, NaN where a logit is, and if all logits are finite."""
         network = self._network
         logits = predict_logits(
             self._X, network.weights, network.biases, network.activation, row_blocks
         )
-        self.all_finite = all_finite(logits)
-        return log_loss(logits, self._signs, self._sample_weight)
+        return log_loss(logits, self._signs, self._sample_weight), all_finite(logits)

@@ -60,13 +60,12 @@ class Rows:
 
     def astype(self, dtype: np.dtype) -> Self:
         """Return the rows with X in a dtype; ValueError for numbers that it does not have."""
-        with np.errstate(all="ignore"):
-            X = self.X.astype(dtype, copy=False)
-            values = X.data if scipy.sparse.issparse(X) else X
-            # those of a file are looked at when they are read
-            is_cast = isinstance(values, np.ndarray) and values.dtype != self.dtype
-            if is_cast and not all_finite(values.reshape(-1)):
-                raise ValueError(f"X_val has numbers that are too large for {dtype}, as X is.")
+        X = self.X.astype(dtype, copy=False)
+        values = X.data if scipy.sparse.issparse(X) else X
+        # those of a file are looked at when they are read
+        is_cast = isinstance(values, np.ndarray) and values.dtype != self.dtype
+        if is_cast and not all_finite(values.reshape(-1)):
+            raise ValueError(f"X_val has numbers that are too large for {dtype}, as X is.")
         return replace(self, X=X)
 
     def split(self, mask: Array) -> tuple[Rows, Rows]:
@@ -127,10 +126,10 @@ class Rows:
         views = Weights(network.weights, network.biases)
 
         def validate() -> tuple[float, float]:
-            loss = watched.log_loss()
+            loss, is_finite = watched.evaluate()
             if score is None:
                 return loss, -loss
             # scorers would call it bad input: no score, and training goes on or diverges
-            return loss, score(views, X) if watched.all_finite else math.nan
+            return loss, score(views, X) if is_finite else math.nan
 
         return validate

@@ -172,9 +172,7 @@ class Training:
         self._monitor = monitor = self._make_monitor()
         objective = self._objective
         converged = self._ended in ("converged", "callback")
-        # Overflow is found where it matters, and reported as divergence
         with (
-            np.errstate(all="ignore"),
             monitor.interruptible(),
             single_blas_thread(),
             objective.crew or nullcontext(),
