@@ -19,6 +19,12 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
+@pytest.fixture(autouse=True)
+def _seed():
+    """Start NumPy's own generator anew: a test without random_state is the same in every run."""
+    np.random.seed(0)
+
+
 @pytest.fixture(scope="session")
 def breast_cancer():
     """Return X, standardised and read-only, and y of 569 biopsies."""

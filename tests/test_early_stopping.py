@@ -237,7 +237,7 @@ def test_class_with_a_single_row_cannot_be_split(solver, breast_cancer):
 
 def test_two_rows_of_a_class_can_be_split():
     X = np.array([[0.0], [1.0], [2.0], [3.0]])
-    model = DeepBinaryClassifier((2,), early_stopping=True, max_iter=3, tol=None)
+    model = DeepBinaryClassifier((2,), early_stopping=True, max_iter=3, tol=None, random_state=0)
     assert model.fit(X, [0, 0, 1, 1]).n_iter_ == 3
 
 
