@@ -31,8 +31,9 @@ from skdnn.numerics.vectors import all_finite
 from skdnn.parameters import CONSTRAINTS, check_layers, fit_context
 from skdnn.training.learned import Learned
 from skdnn.training.messages import warn_of_outcome
-from skdnn.training.preparation import DATA, Preparation, check_data
+from skdnn.training.preparation import DATA, Preparation, check_data, check_finite
 from skdnn.training.state import Call, Weights
+from skdnn.training.targets import check_sample_weight
 from skdnn.training.tasks import FitRun
 from skdnn.training.training import Outcome, Training
 
@@ -586,6 +587,7 @@ class DeepBinaryClassifier(Learned, CallbackSupportMixin, ClassifierMixin, BaseE
             # NaN only if an entry is: squares do not cancel
             sum_of_squares = np.dot(logits, logits)
         if np.isnan(sum_of_squares):
+            check_finite(rows)
             undefined = np.isnan(logits)
             raise ValueError(
                 f"Row {int(undefined.argmax())} of X has no prediction: its hidden activations "
@@ -662,14 +664,20 @@ class DeepBinaryClassifier(Learned, CallbackSupportMixin, ClassifierMixin, BaseE
         y : array-like or h5py.Dataset of shape (n_samples,)
             Their labels.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows.
+            Weights of the rows, not negative and not all zero.
 
         Returns
         -------
         accuracy : float
             Share of the rows, by weight, that `predict` gets right.
+
+        Raises
+        ------
+        ValueError
+            For rows, labels or weights that cannot be used.
         """
-        return super().score(X, as_labels(y) if isinstance(y, h5py.Dataset) else y, sample_weight)
+        y = as_labels(y) if isinstance(y, h5py.Dataset) else y
+        return super().score(X, y, check_sample_weight(sample_weight, np.shape(y)[0]))
 
     def _signed_logits(self, X: ArrayLike) -> Array:
         """Return the log-odds of each class, (n_samples, 2)."""

@@ -514,3 +514,11 @@ def test_verbose_prints_a_line_a_network(numbers, capsys):
 def test_bad_parameter_is_named(numbers, parameters, message):
     with pytest.raises(ValueError, match=message):
         small(**parameters).fit(*numbers)
+
+
+def test_parameters_of_the_default_network_cannot_be_set():
+    model = DeepEnsembleClassifier(n_estimators=2)
+    with pytest.raises(ValueError, match="estimator__alpha needs a network"):
+        model.set_params(estimator__alpha=0.1)
+    given = model.set_params(estimator=DeepBinaryClassifier(), estimator__alpha=0.1)
+    assert given.estimator.alpha == 0.1

@@ -7,8 +7,11 @@ import h5py
 import numpy as np
 import pytest
 import scipy.sparse
+from sklearn import config_context
 from sklearn.callback import ScoringMonitor
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skdnn import DeepBinaryClassifier, DeepEnsembleClassifier, DivergenceError
@@ -105,3 +108,37 @@ def test_weights_that_sum_to_nothing_are_told_by_the_ensemble():
 def test_weights_by_name_are_no_weights(model):
     with pytest.raises(ValueError, match=r"sample_weight must be numbers.*got 'balanced'"):
         model.fit(X, y, sample_weight="balanced")
+
+
+@pytest.mark.parametrize("steps", [[], [StandardScaler()], ["search"]])
+def test_warning_is_at_the_line_of_the_user(steps, data):
+    model = DeepBinaryClassifier((3,), max_iter=2)
+    if steps == ["search"]:
+        model = GridSearchCV(model, {"alpha": [0.1]}, cv=2)
+    elif steps:
+        model = make_pipeline(*steps, model)
+    with pytest.warns(ConvergenceWarning) as record:
+        model.fit(*data)
+    assert {warning.filename for warning in record} == {__file__}
+
+
+@pytest.mark.parametrize("solver", ["gd", "sgd", "adam", "lbfgs"])
+@pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csr_array])
+def test_nan_that_nobody_looked_for_is_named_in_training(form, solver, data):
+    rows = np.array(data[0])
+    rows[3, 2] = np.nan
+    model = DeepBinaryClassifier((3,), solver=solver, max_iter=2)
+    with (
+        config_context(assume_finite=True),
+        pytest.raises(ValueError, match="Input X contains NaN"),
+    ):
+        model.fit(form(rows), data[1])
+    assert not hasattr(model, "classes_")
+
+
+def test_nan_that_nobody_looked_for_is_named_in_prediction(data):
+    rows = np.array(data[0])
+    model = DeepBinaryClassifier((3,), max_iter=2, tol=None).fit(rows, data[1])
+    rows[3, 2] = np.nan
+    with config_context(assume_finite=True), pytest.raises(ValueError, match="Input X cont"):
+        model.predict_proba(rows)

@@ -4,11 +4,11 @@ import functools
 
 import numpy as np
 import pytest
-from sklearn.metrics import log_loss
+from sklearn.metrics import log_loss, recall_score
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.estimator_checks import check_class_weight_classifiers
 
-from skdnn import DeepBinaryClassifier
+from skdnn import DeepBinaryClassifier, DeepEnsembleClassifier
 from skdnn.network.activations import get_activation
 from skdnn.network.network import Network
 from skdnn.training.objective import Objective
@@ -354,3 +354,28 @@ def test_class_weights_that_are_no_numbers_are_named(data):
 def test_one_number_weighs_all_rows(data):
     weighted = make_model(alpha=0).fit(*data, 2.0)
     assert_same_bits(weighted, make_model(alpha=0).fit(*data, np.full(60, 2)))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "parameters"),
+    [(DeepBinaryClassifier, {"max_iter": 2, "tol": None}), (DeepEnsembleClassifier, {})],
+)
+def test_weights_that_are_none_are_named_in_scoring(estimator, parameters, data):
+    model = estimator(random_state=0).set_params(**parameters).fit(*data)
+    assert model.score(*data, 2.0) == model.score(*data)
+    with pytest.raises(ValueError, match="sample_weight must be numbers, one a row of X"):
+        model.score(*data, "balanced")
+    with pytest.raises(ValueError, match=r"sample_weight must have shape \(60,\)"):
+        model.score(*data, np.ones(59))
+
+
+def test_adam_recalls_a_rare_class_as_lbfgs_does():
+    generator = np.random.RandomState(0)
+    y = generator.uniform(size=20_000) < 0.003
+    X = generator.standard_normal((20_000, 10))
+    X[:, :3] += 0.9 * y[:, np.newaxis]
+    adam = DeepBinaryClassifier((), class_weight="balanced", random_state=0).fit(X, y)
+    lbfgs = DeepBinaryClassifier((), class_weight="balanced", solver="lbfgs", max_iter=500)
+    recalls = [recall_score(y, model.predict(X)) for model in (adam, lbfgs.fit(X, y))]
+    assert recalls[1] > 0.7
+    assert abs(recalls[0] - recalls[1]) <= 0.05

@@ -34,6 +34,7 @@ from skdnn.numerics.threads import single_blas_thread
 from skdnn.parameters import ENSEMBLE_CONSTRAINTS, fit_context
 from skdnn.preprocessing.columns import check_table
 from skdnn.training.learned import Learned
+from skdnn.training.targets import check_sample_weight
 
 __all__ = ["DeepEnsembleClassifier"]
 
@@ -380,6 +381,30 @@ class DeepEnsembleClassifier(Learned, CallbackSupportMixin, ClassifierMixin, Bas
         negative, positive = self._mean_probabilities(X)
         return self.classes_[(positive > negative).astype(np.intp)]
 
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy of `predict` on some rows.
+
+        Parameters
+        ----------
+        X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, not negative and not all zero.
+
+        Returns
+        -------
+        accuracy : float
+            Share of the rows, by weight, that `predict` gets right.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For rows, labels or weights that cannot be used.
+        """
+        return super().score(X, y, check_sample_weight(sample_weight, np.shape(y)[0]))
+
     def member_proba(self, X: ArrayLike) -> Array:
         """Return each network's probability of ``classes_[1]``.
 
@@ -403,6 +428,32 @@ class DeepEnsembleClassifier(Learned, CallbackSupportMixin, ClassifierMixin, Bas
         return probabilities
 
     # ------------------------------------------------------------------ interfaces
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters of the ensemble, or of its ``estimator`` (``estimator__alpha``).
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters by name.
+
+        Returns
+        -------
+        self : DeepEnsembleClassifier
+
+        Raises
+        ------
+        ValueError
+            For a name that is none, or of the ``estimator`` where that is None.
+        """
+        nested = [name for name in params if name.startswith("estimator__")]
+        if nested and params.get("estimator", self.estimator) is None:
+            raise ValueError(
+                f"{nested[0]} needs a network to be set on, but estimator is None, which stands "
+                "for defaults that fit finds. Give one: estimator=DeepBinaryClassifier(...); "
+                "estimator_ of a fitted ensemble shows what the defaults were."
+            )
+        return super().set_params(**params)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "oof_log_loss_")

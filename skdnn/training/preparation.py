@@ -15,14 +15,21 @@ from typing import Any
 import h5py
 import joblib
 import numpy as np
+from sklearn import config_context
 from sklearn.metrics import check_scoring
-from sklearn.utils import check_array, check_consistent_length, check_random_state
+from sklearn.utils import (
+    assert_all_finite,
+    check_array,
+    check_consistent_length,
+    check_random_state,
+)
 from sklearn.utils.validation import validate_data
 
 from skdnn.datasets.hdf5 import as_labels
 from skdnn.datasets.matrix import HDF5Matrix
 from skdnn.datasets.rows import as_matrix, is_on_disk
 from skdnn.network.network import draw_parameters, flatten
+from skdnn.solvers import DivergenceError
 from skdnn.training.fingerprint import is_same_parameter
 from skdnn.training.messages import warn
 from skdnn.training.rows import Rows
@@ -37,7 +44,7 @@ from skdnn.training.targets import (
     held_out_rows,
 )
 
-__all__ = ["DATA", "Preparation", "check_data"]
+__all__ = ["DATA", "Preparation", "check_data", "check_finite"]
 
 Array = np.ndarray
 
@@ -92,6 +99,16 @@ def check_data(model: Any, X: Any, y: Any = "no_validation", *, reset: bool = Fa
     return X, y
 
 
+def check_finite(X: Any) -> None:
+    """Raise ValueError if rows hold NaN or infinity, though ``assume_finite`` was set.
+
+    Rows in a file are looked at whenever they are read.
+    """
+    if not is_on_disk(X):
+        with config_context(assume_finite=False):
+            assert_all_finite(X, input_name="X")
+
+
 def _plain_labels(y: Any) -> Any:
     """Return labels that are objects as what they hold; anything else as it is."""
     try:
@@ -122,9 +139,12 @@ class Preparation(AbstractContextManager["Preparation"]):
         self._hidden = hidden_layer_sizes
         self._incremental = incremental
         self._continuing = hasattr(model, "coefs_") and (incremental or model.warm_start)
+        self._trained_on: Any = None
 
-    def __exit__(self, *error: object) -> None:
-        """Let go of what the call had opened."""
+    def __exit__(self, *raised: object) -> None:
+        """Tell divergence that comes of data which nobody looked at as what it is."""
+        if isinstance(raised[1], DivergenceError) and isinstance(self._trained_on, Rows):
+            check_finite(self._trained_on.X)
 
     def check(
         self,
@@ -142,6 +162,7 @@ class Preparation(AbstractContextManager["Preparation"]):
         The order matters: one generator draws for everything, and published runs are repeated.
         """
         rows = self._check_rows(X, y, sample_weight, self._known_classes(classes))
+        self._trained_on = rows
         validation = self._check_validation(X_val, y_val, sample_weight_val)
         state = self._make_state()
         layer_sizes = (self._model.n_features_in_, *self._hidden, 1)
