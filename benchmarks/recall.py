@@ -1,9 +1,9 @@
 """What a rare class is recalled with: python -m benchmarks.recall.
 
 ``class_weight="balanced"``, Adam with its defaults against L-BFGS on the same objective, and
-against MLPClassifier with the same weights and penalty. The rare class lies 0.9 standard deviations off in 3
-of 10 features. Without hidden layers the objective has one minimum; with 100 units a penalty
-leaves it few, so that both solvers should recall the same rows of 400,000 new ones.
+against MLPClassifier with the same weights and penalty. The rare class lies 0.9 standard deviations
+off in 3 of 10 features. Without hidden layers the objective has one minimum; with 100 units a
+penalty leaves it few, so that both solvers should recall the same rows of 400,000 new ones.
 """
 
 from __future__ import annotations
