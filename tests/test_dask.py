@@ -549,6 +549,37 @@ def test_row_space_is_an_error(client, data):
         remote.fit(*split(*data))
 
 
+@pytest.mark.parametrize("scoring", ["loss", "roc_auc", "average_precision", "accuracy"])
+@pytest.mark.parametrize("solver", ["gd", "adam"])
+def test_divergence_is_told_alike_whatever_the_scorer(solver, scoring, client, data):
+    X, y = data
+    rows = da.from_array(1e3 * X.astype(np.float32), chunks=(250, 5))
+    model = DaskDeepBinaryClassifier(
+        (8, 8), solver=solver, learning_rate_init=1e30, max_iter=50, early_stopping=True,
+        scoring=scoring, tol=None, random_state=0, activation="leaky_relu",
+    )  # fmt: skip
+    with pytest.raises(DivergenceError):
+        model.fit(rows, da.from_array(y, chunks=250))
+    assert not hasattr(model, "coefs_")
+
+
+def test_no_setting_of_the_caller_reaches_the_workers(client, data):
+    X, y = data
+    rows, labels = on_workers(
+        client,
+        sorted(client.nthreads()),
+        da.from_array(X, chunks=(250, 5)),
+        da.from_array(y, chunks=250),
+    )
+    model = DaskDeepBinaryClassifier((8,), max_iter=3, tol=None, random_state=0)
+    expected = clone(model).fit(rows, labels)
+    with np.errstate(all="raise"):
+        found = clone(model).fit(rows, labels)
+        probabilities = found.predict_proba(1e30 * rows).compute()
+    assert_array_equal(found.coefs_[0], expected.coefs_[0])
+    assert_array_equal(probabilities, expected.predict_proba(1e30 * rows).compute())
+
+
 def test_divergence_is_an_error_and_leaves_the_estimator_unfitted(client, data):
     _, remote = make_pair(solver="gd", learning_rate_init=1e300)
     with pytest.raises(DivergenceError):
