@@ -127,7 +127,7 @@ class DaskPreparation(Preparation):
         counts = np.array([n_rows - n_positive, n_positive])
         return RemoteRows(data, sizes, plan, weight_sum, weighted, token, counts)
 
-    def _make_scorer(self, validation: RemoteRows | None) -> Callable[[Weights, Any], float] | None:
+    def _make_scorer(self, validation: RemoteRows | None) -> Callable[..., float] | None:
         model = self._model
         if validation is None or model.scoring == "loss":
             return None

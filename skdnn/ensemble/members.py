@@ -60,19 +60,22 @@ def fit_member(
     parts = (fold.train, fold.held_out)
     y = [rows.y[part] for part in parts]
     weight = [None if rows.weight is None else rows.weight[part] for part in parts]
-    network = clone(template).set_params(random_state=draw_seed(ensemble._root, 2, k))
+    network = clone(template)
     scoring = network.scoring
     judge = Judge(
         rows.positive[fold.held_out],
         None if scoring == "loss" else check_scoring(network, scoring),
         np.random.RandomState(draw_seed(ensemble._root, 3, k)),
     )
-    network.set_params(verbose=max(0, int(ensemble.verbose) - 1), scoring=judge)
+    # not set_params, which would take longer than the epoch of a small table
+    network.random_state = draw_seed(ensemble._root, 2, k)
+    network.verbose = max(0, int(ensemble.verbose) - 1)
+    network.scoring = judge
     data = {"X": X[0], "y": y[0], "metadata": None}
     task.call_on_fit_task_begin(estimator=ensemble, **data)
     with task.propagate_callback_context(network):
         network.fit(X[0], y[0], weight[0], X_val=X[1], y_val=y[1], sample_weight_val=weight[1])
-    network.set_params(scoring=scoring)
+    network.scoring = scoring
     task.call_on_fit_task_end(estimator=ensemble, **data)
     if ensemble.verbose:
         print(

@@ -20,7 +20,7 @@ from skdnn.network.loss import log_loss, signs_of
 from skdnn.network.network import Network
 from skdnn.network.prediction import dead_layers, predict_logits
 from skdnn.numerics.threads import Crew
-from skdnn.numerics.vectors import add_multiple, all_finite, largest_magnitude, norm
+from skdnn.numerics.vectors import add_multiple, largest_magnitude, norm
 from skdnn.training.rowspace import FullSpace, RowSpace
 
 __all__ = ["HeldOut", "Objective", "penalise"]
@@ -266,10 +266,10 @@ class HeldOut:
         self._signs = signs_of(y, network.dtype)
         self._sample_weight = sample_weight
 
-    def evaluate(self) -> tuple[float, bool]:
-        """Return the weighted mean log loss, NaN where a logit is, and if all logits are finite."""
+    def evaluate(self) -> tuple[float, Array]:
+        """Return the weighted mean log loss, NaN where a logit is, and the logits."""
         network = self._network
         logits = predict_logits(
             self._X, network.weights, network.biases, network.activation, row_blocks
         )
-        return log_loss(logits, self._signs, self._sample_weight), all_finite(logits)
+        return log_loss(logits, self._signs, self._sample_weight), logits

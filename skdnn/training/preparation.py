@@ -294,7 +294,7 @@ class Preparation(AbstractContextManager["Preparation"]):
             )
         call.rows, call.validation = rows.split(state.held_out)
 
-    def _make_scorer(self, validation: Any) -> Callable[[Weights, Any], float] | None:
+    def _make_scorer(self, validation: Any) -> Callable[..., float] | None:
         """Return the function that scores parameters on the validation rows, if not the loss."""
         if validation is None or self._model.scoring == "loss":
             return None
@@ -303,11 +303,17 @@ class Preparation(AbstractContextManager["Preparation"]):
         weight = {} if validation.weight is None else {"sample_weight": validation.weight}
         model = copy.copy(self._model)
         model.__dict__.pop("feature_names_in_", None)
+        predict = type(model)._logits
 
-        def score(weights: Weights, X: Any) -> float:
+        def score(weights: Weights, X: Any, logits: Array) -> float:
             model._set_weights(weights)
             model.n_features_in_ = X.shape[1]
-            return float(scorer(model, X, labels, **weight))
+            # what most scorers ask for is known already
+            model._logits = lambda rows: logits.copy() if rows is X else predict(model, rows)
+            try:
+                return float(scorer(model, X, labels, **weight))
+            finally:
+                del model._logits  # or the model would hold itself, and X
 
         return score
 

@@ -114,22 +114,22 @@ class Rows:
         self,
         network: Network,
         space: FullSpace | RowSpace,
-        score: Callable[[Weights, Any], float] | None,
+        score: Callable[[Weights, Any, Array], float] | None,
     ) -> Validation:
         """Return the function that gives log loss and score of the rows; higher is better.
 
-        ``score`` is given the parameters and the rows, both in the coordinates of the space. By
-        default, it is minus the log loss.
+        ``score`` is given the parameters, the rows, both in the coordinates of the space, and the
+        logits. By default, it is minus the log loss.
         """
         X = space.enter_rows(self.X)
         watched = HeldOut(network, X, self.positive, self.weight)
         views = Weights(network.weights, network.biases)
 
         def validate() -> tuple[float, float]:
-            loss, is_finite = watched.evaluate()
+            loss, logits = watched.evaluate()
             if score is None:
                 return loss, -loss
             # scorers would call it bad input: no score, and training goes on or diverges
-            return loss, score(views, X) if is_finite else math.nan
+            return loss, score(views, X, logits) if all_finite(logits) else math.nan
 
         return validate

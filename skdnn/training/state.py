@@ -119,5 +119,5 @@ class Call:
     hashes: dict[str, str] = field(default_factory=dict)  # of what was given, once asked for
     batch_size: int = 0
     # of validation rows; None: minus the log loss
-    score: Callable[[Weights, Any], float] | None = None
+    score: Callable[..., float] | None = None
     progress: Progress | None = None  # where the same call stood when it was killed
