@@ -117,7 +117,7 @@ def kinds(
         for kind in (default[k] for k in which):
             encoder, network = clone(kind.encoder), resolve_estimator(kind, n_rows, n_rows)
             change(encoder, network)
-            pairs.append((encoder, network))
+            pairs.append((encoder, network, kind.max_features))
         return DeepEnsembleClassifier(kinds=pairs, n_estimators=8 * len(which), random_state=0)
 
     return make
@@ -159,6 +159,17 @@ def standardised_kind(cat: Array, n_rows: int) -> Any:
     return model
 
 
+def columns(share: float) -> Make:
+    """Return a maker of the ensemble whose third kind sees another share of the columns."""
+
+    def make(cat: Array, n_rows: int) -> Any:
+        model = kinds()(cat, n_rows)
+        model.kinds[2] = (*model.kinds[2][:2], share)
+        return model
+
+    return make
+
+
 class PlainMean(ClassifierMixin, BaseEstimator):
     """The ensemble, if all networks counted the same."""
 
@@ -184,6 +195,7 @@ VARIANTS: dict[str, Make] = {
     **{f"random_state={k}": ours(random_state=k) for k in (1, 2)},
     **{f"n_estimators={k}": ours(n_estimators=k) for k in (1, 2, 4, 8, 12, 16, 32)},
     "without the kind of one layer": kinds(which=(0, 1)),
+    "all columns for the kind of one layer": columns(1.0),
 }
 # On half of them, drawn by a seed
 ABLATIONS: dict[str, Make] = {
@@ -193,6 +205,8 @@ ABLATIONS: dict[str, Make] = {
     "no bins, two layers, alone": kinds(which=(1,)),
     "bins, one layer, alone": kinds(which=(2,)),
     "4 folds, each twice": ours(cv=4),
+    "40 % of the columns for the kind of one layer": columns(0.4),
+    "80 % of the columns for the kind of one layer": columns(0.8),
     "n_bins=4": bins(n_bins=4),
     "n_bins=16": bins(n_bins=16),
     "n_bins=32": bins(n_bins=32),

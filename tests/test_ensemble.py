@@ -13,6 +13,7 @@ import pytest
 import scipy.sparse
 import sklearn
 import skops.io
+from numpy.testing import assert_array_equal
 from scipy.special import expit
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -29,7 +30,7 @@ from sklearn.model_selection import (
     cross_val_score,
 )
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler, maxabs_scale
 from sklearn.utils import estimator_checks
 from sklearn.utils._testing import assert_allclose_dense_sparse
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -114,7 +115,7 @@ def test_table_is_learned_as_it_is(fitted, table):
 def test_polars_and_pandas_learn_the_same(fitted, table):
     X, y = table
     other = DeepEnsembleClassifier(random_state=0).fit(pl.from_pandas(X), y)
-    np.testing.assert_array_equal(other.predict_proba(pl.from_pandas(X)), fitted.predict_proba(X))
+    assert_array_equal(other.predict_proba(pl.from_pandas(X)), fitted.predict_proba(X))
 
 
 def test_thirty_percent_of_cells_missing(table):
@@ -137,7 +138,7 @@ def test_category_never_seen_is_predicted(fitted, table):
     X, _ = table
     never = fitted.predict_proba(X[:5].assign(port="never"))
     none = fitted.predict_proba(X[:5].assign(port=None))
-    np.testing.assert_array_equal(never, none)
+    assert_array_equal(never, none)
 
 
 def test_column_of_ids_and_constant_column_change_little(fitted, table):
@@ -219,8 +220,8 @@ def test_out_of_fold_judgement_is_of_networks_that_did_not_train_on_the_row(numb
 def test_threads_give_the_same_bits(ensemble, numbers, n_jobs):
     X, _ = numbers
     model = small(n_jobs=n_jobs).fit(*numbers)
-    np.testing.assert_array_equal(model.predict_proba(X), ensemble.predict_proba(X))
-    np.testing.assert_array_equal(model.oof_decision_function_, ensemble.oof_decision_function_)
+    assert_array_equal(model.predict_proba(X), ensemble.predict_proba(X))
+    assert_array_equal(model.oof_decision_function_, ensemble.oof_decision_function_)
 
 
 def test_warm_start_adds_networks_as_if_from_the_start(ensemble, numbers):
@@ -229,7 +230,7 @@ def test_warm_start_adds_networks_as_if_from_the_start(ensemble, numbers):
     first = model.estimators_[0]
     model.set_params(n_estimators=4).fit(X, y)
     assert model.estimators_[0] is first
-    np.testing.assert_array_equal(model.predict_proba(X), ensemble.predict_proba(X))
+    assert_array_equal(model.predict_proba(X), ensemble.predict_proba(X))
     assert model.oof_log_loss_ == ensemble.oof_log_loss_
 
 
@@ -241,7 +242,7 @@ def test_warm_start_refuses_fewer_networks_and_other_rows(numbers):
         model.set_params(n_estimators=1).fit(X, y)
     with pytest.raises(ValueError, match="must be the same, but have 100 rows"):
         model.set_params(n_estimators=3).fit(X[:100], y[:100])
-    np.testing.assert_array_equal(model.predict_proba(X), before)
+    assert_array_equal(model.predict_proba(X), before)
     with pytest.warns(UserWarning, match="adds none"):
         model.set_params(n_estimators=2).fit(X, y)
 
@@ -298,7 +299,7 @@ def test_encoder_sees_no_labels_of_the_fold_set_aside():
     model = small(n_estimators=3, cv=folds).fit(X, y)
     for (train, _), encoder in zip(folds, model.encoders_, strict=True):
         alone = TableEncoder(random_state=encoder.random_state).fit(X.iloc[train], y[train])
-        np.testing.assert_array_equal(encoder.transform(X), alone.transform(X))
+        assert_array_equal(encoder.transform(X), alone.transform(X))
 
 
 def test_out_of_fold_auc_of_noise_is_a_half():
@@ -343,6 +344,48 @@ def test_networks_of_three_kinds_share_two_encoders(fitted):
     assert sizes == [3, 3, 2] * 8
 
 
+def columns_seen(network, encoder):
+    """Return the names of the columns that a network has weights for."""
+    names = encoder.get_feature_names_out()
+    weighs = np.abs(network.coefs_[0]).sum(axis=1) > 0
+    return {name.split("_")[0] for name in names[weighs]}, {
+        name.split("_")[0] for name in names[~weighs]
+    }
+
+
+@pytest.mark.parametrize("as_needed", [False, True])
+def test_networks_see_other_columns_each_and_these_whole(as_needed, numbers, monkeypatch):
+    if as_needed:
+        monkeypatch.setattr("skdnn.ensemble.encoded._LARGE", 0)
+    X = pd.DataFrame(numbers[0][:, :5], columns=list("abcde"))
+    X["f"] = np.where(X["a"] > X["a"].median(), "yes", "no")
+    kinds = [("auto", clone(SMALL).set_params(alpha=0.0), 0.5)]
+    model = DeepEnsembleClassifier(kinds=kinds, n_estimators=6, random_state=0)
+    model.fit(X, numbers[1])
+    of_networks = []
+    for network, encoder in zip(model.estimators_, model.encoders_, strict=True):
+        seen, unseen = columns_seen(network, encoder)
+        assert len(seen) == 3
+        assert not seen & unseen
+        of_networks.append(tuple(sorted(seen)))
+    assert len(set(of_networks)) > 2
+    changed = X.copy()
+    missing = sorted(set("abcde") - set(of_networks[0]))
+    changed[missing] = 0.0
+    found = model.member_proba(changed)
+    assert_array_equal(found[:, 0], model.member_proba(X)[:, 0])
+    assert (found != model.member_proba(X)).any()
+
+
+@pytest.mark.parametrize("encoder", ["auto", None, StandardScaler(with_mean=False)])
+def test_networks_may_see_some_columns_of_sparse_rows(encoder, numbers):
+    X, y = scipy.sparse.csr_array(maxabs_scale(numbers[0])), numbers[1]
+    model = DeepEnsembleClassifier(kinds=[(encoder, SMALL, 0.6)], n_estimators=4, random_state=0)
+    assert roc_auc_score(y, model.fit(X, y).predict_proba(X)[:, 1]) > 0.9
+    n_seen = [(np.abs(network.coefs_[0]).sum(axis=1) > 0).sum() for network in model.estimators_]
+    assert n_seen == [round(0.6 * X.shape[1])] * 4
+
+
 def test_groups_and_weights_are_routed(numbers):
     X, y = numbers
     groups, weight = np.arange(len(y)) // 10, np.ones(len(y))
@@ -373,7 +416,7 @@ def test_failed_fit_leaves_the_ensemble_as_it_was(numbers):
         model.fit(X, np.zeros(len(y)))
     with pytest.raises(TypeError, match="estimator must be a DeepBinaryClassifier"):
         model.set_params(estimator=LogisticRegression()).fit(X, y)
-    np.testing.assert_array_equal(model.predict_proba(X), before)
+    assert_array_equal(model.predict_proba(X), before)
 
 
 def test_prediction_of_a_row_does_not_depend_on_its_neighbours(ensemble, numbers):
@@ -420,7 +463,7 @@ def test_rows_encoded_when_needed_train_as_well(monkeypatch, numbers):
 )
 def test_copy_predicts_the_same(fitted, table, travel):
     X, _ = table
-    np.testing.assert_array_equal(travel(fitted).predict_proba(X), fitted.predict_proba(X))
+    assert_array_equal(travel(fitted).predict_proba(X), fitted.predict_proba(X))
 
 
 def _dumped(model):
@@ -432,9 +475,7 @@ def _dumped(model):
 
 def test_clone_learns_the_same(ensemble, numbers):
     X, y = numbers
-    np.testing.assert_array_equal(
-        clone(ensemble).fit(X, y).predict_proba(X), ensemble.predict_proba(X)
-    )
+    assert_array_equal(clone(ensemble).fit(X, y).predict_proba(X), ensemble.predict_proba(X))
 
 
 def test_parameters_of_the_networks_are_searched(numbers):
@@ -509,6 +550,8 @@ def test_verbose_prints_a_line_a_network(numbers, capsys):
         ({"encoder": "other"}, "encoder"),
         ({"kinds": []}, "at least one pair"),
         ({"kinds": [TableEncoder()]}, "pairs of encoder and estimator"),
+        ({"kinds": [("auto", None, 0.0)]}, "max_features of a kind must be more than 0"),
+        ({"kinds": [("auto", None, "half")]}, "max_features of a kind must be more than 0"),
     ],
 )
 def test_bad_parameter_is_named(numbers, parameters, message):

@@ -47,7 +47,7 @@ def travel(model, tmp_path):
         {"n_estimators": 8},
         {"estimator": SMALL, "cv": 3},
         {"encoder": TableEncoder(bins="tree", missing_indicator=True, target_encoding=False)},
-        {"kinds": [(TableEncoder(n_bins=2, max_levels=200), None), ("auto", SMALL)]},
+        {"kinds": [(TableEncoder(n_bins=2, max_levels=200), None), ("auto", SMALL, 0.5)]},
         {"categorical_features": ["text", "ids", "code", "one"]},
     ],
     ids=["default", "two kinds", "estimator", "tree", "kinds", "columns"],

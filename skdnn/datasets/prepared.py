@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -58,3 +60,14 @@ class PreparedRows(HDF5Matrix):
         self._n_stored = rows.shape[1]
         self._converted = self.dtype = rows.dtype
         self._probe()
+
+    def with_columns(self, columns: Array) -> PreparedRows:
+        """Return the same rows with some of the columns that the transform makes."""
+        view = copy.copy(self)
+        view.transform = partial(_some_columns, transform=self.transform, columns=columns)
+        view._probe()
+        return view
+
+
+def _some_columns(rows: Array, transform: Callable[[Array], Array], columns: Array) -> Array:
+    return np.take(transform(rows), columns, axis=1)

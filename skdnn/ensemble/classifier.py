@@ -62,14 +62,16 @@ class DeepEnsembleClassifier(Learned, CallbackSupportMixin, ClassifierMixin, Bas
     encoder : "auto", transformer or None, default="auto"
         What makes a matrix of the table. "auto": networks of three kinds take turns, with two
         layers behind ``TableEncoder()``, two behind ``TableEncoder(n_bins=0)``, and one behind
-        ``TableEncoder()``; what each kind counts is found out of fold. Of the first two kinds if
+        ``TableEncoder()`` that sees a random 60 % of the columns [3]_, others in each network;
+        what each kind counts is found out of fold. Of the first two kinds if
         ``estimator`` is given, or there are less than 12 networks; of the first alone if there
         are less than 8. None: X is a matrix of finite numbers, scaled already. A transformer of
         another class is fitted for each network anew, since it might look at labels.
-    kinds : list of (encoder, estimator), default=None
+    kinds : list of (encoder, estimator) or (encoder, estimator, max_features), default=None
         Networks of several kinds: the first is of the first kind, the second of the second, and
         so on in turn; one of each kind shares a fold. Each part may be what ``encoder`` and
-        ``estimator`` may be, which have no say then.
+        ``estimator`` may be, which have no say then. ``max_features``, more than 0 and at most 1,
+        is the share of the columns that each network sees, drawn at random [3]_.
     cv : int, splitter or iterable, default=None
         The folds. An int: so many, stratified and shuffled, by groups if there are any; fewer
         where a class has fewer rows. None: as many as there are networks of a kind, from 4 to 8.
@@ -127,6 +129,8 @@ class DeepEnsembleClassifier(Learned, CallbackSupportMixin, ClassifierMixin, Bas
     .. [1] Lakshminarayanan, Pritzel, Blundell (2017). Simple and scalable predictive uncertainty
        estimation using deep ensembles. NeurIPS. arXiv:1612.01474.
     .. [2] Breiman (1996). Stacked regressions. Machine Learning 24.
+    .. [3] Ho (1998). The random subspace method for constructing decision forests. IEEE
+       Transactions on Pattern Analysis and Machine Intelligence 20(8).
 
     Examples
     --------
@@ -160,7 +164,7 @@ class DeepEnsembleClassifier(Learned, CallbackSupportMixin, ClassifierMixin, Bas
         *,
         categorical_features: Any = "from_dtype",
         encoder: Any = "auto",
-        kinds: Sequence[tuple[Any, DeepBinaryClassifier | None]] | None = None,
+        kinds: Sequence[Sequence[Any]] | None = None,
         cv: Any = None,
         n_jobs: int | None = None,
         warm_start: bool = False,
@@ -269,8 +273,15 @@ class DeepEnsembleClassifier(Learned, CallbackSupportMixin, ClassifierMixin, Bas
         if not continuing:
             encoders = [resolve_encoder(kind.encoder, draw_seed(self._root, 1)) for kind in kinds]
         tables: list[EncodedTable] = []
-        for encoder in encoders:
-            table = EncodedTable(encoder, rows.X, rows.y, fitted=continuing, others=tables)
+        for kind, encoder in zip(kinds, encoders, strict=True):
+            table = EncodedTable(
+                encoder,
+                rows.X,
+                rows.y,
+                fitted=continuing,
+                max_features=kind.max_features,
+                others=tables,
+            )
             tables.append(table)
         self._kind_encoders = [table.encoder for table in tables]
         self.encoder_, self.estimator_ = self._kind_encoders[0], templates[0]

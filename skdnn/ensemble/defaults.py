@@ -36,6 +36,7 @@ class Kind(NamedTuple):
 
     encoder: Any
     estimator: DeepBinaryClassifier | None
+    max_features: float = 1.0  # share of the columns that each network sees
     hidden_layer_sizes: tuple[int, ...] = (64, 64)  # of the default estimator
     learning_rate_init: float = 0.003
 
@@ -44,13 +45,13 @@ def _default_kinds(n_estimators: int, categorical_features: Any, estimator: Any)
     """Return kinds of networks: as many of the three as there can be four networks of each.
 
     Numbers in bins, or as they are, one hidden layer or two: which of them suits depends on the
-    table, by much.
+    table, by much. Networks that see other columns each make other mistakes.
     """
     bins = TableEncoder(categorical_features)
     kinds = [
         Kind(bins, estimator),
-        Kind(TableEncoder(categorical_features, n_bins=0), estimator, (64, 64), 0.004),
-        Kind(bins, estimator, (64,), 0.006),
+        Kind(TableEncoder(categorical_features, n_bins=0), estimator, learning_rate_init=0.004),
+        Kind(bins, estimator, 0.6, (64,), 0.006),
     ]
     if estimator is not None:  # which has layers of its own
         kinds = kinds[:2]
@@ -63,14 +64,23 @@ def check_kinds(model: Any) -> list[Kind]:
         if isinstance(model.encoder, str):  # "auto"
             return _default_kinds(model.n_estimators, model.categorical_features, model.estimator)
         return [Kind(model.encoder, model.estimator)]
-    for pair in model.kinds:
-        if not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise ValueError(f"kinds must hold pairs of encoder and estimator, got {pair!r:.100}.")
+    for kind in model.kinds:
+        if not isinstance(kind, tuple | list) or len(kind) not in (2, 3):
+            raise ValueError(
+                "kinds must hold pairs of encoder and estimator, or these with max_features, got "
+                f"{kind!r:.100}."
+            )
+        share = kind[2] if len(kind) > 2 else 1
+        if not (isinstance(share, float | int) and 0 < share <= 1):
+            raise ValueError(
+                f"max_features of a kind must be more than 0 and at most 1, the share of the "
+                f"columns that each network sees; got {share!r:.100}."
+            )
     if not len(model.kinds):
         raise ValueError("kinds must have at least one pair of encoder and estimator.")
     return [
-        Kind(TableEncoder(model.categorical_features) if encoder == "auto" else encoder, network)
-        for encoder, network in model.kinds[: model.n_estimators]
+        Kind(TableEncoder(model.categorical_features) if encoder == "auto" else encoder, *rest)
+        for encoder, *rest in model.kinds[: model.n_estimators]
     ]
 
 

@@ -57,6 +57,8 @@ class EncodedTable:
         Labels.
     fitted : bool
         Whether the encoder is fitted already.
+    max_features : float
+        Share of the columns that a network sees.
     others : sequence of EncodedTable
         Of other kinds: what is prepared of the table is shared with those that prepare the same.
 
@@ -67,9 +69,16 @@ class EncodedTable:
     """
 
     def __init__(
-        self, encoder: Any, X: Any, y: Array, *, fitted: bool, others: Sequence[EncodedTable] = ()
+        self,
+        encoder: Any,
+        X: Any,
+        y: Array,
+        *,
+        fitted: bool,
+        max_features: float = 1.0,
+        others: Sequence[EncodedTable] = (),
     ) -> None:
-        self._X, self._y = X, y
+        self._X, self._y, self._max_features = X, y, max_features
         self._is_ours = isinstance(encoder, TableEncoder)
         self.encoder = encoder
         self._rows: Any = None
@@ -88,6 +97,24 @@ class EncodedTable:
             self._rows = _as_rows(X)
         elif not fitted:
             encoder.fit(X, y)
+
+    def draw_outputs(self, encoder: Any, n_outputs: int, seed: int) -> Array | None:
+        """Return which outputs of an encoder a network sees; None: all of them.
+
+        Those of a random share of the columns [1]_, of one at least.
+
+        References
+        ----------
+        .. [1] Ho (1998). The random subspace method for constructing decision forests. IEEE
+           Transactions on Pattern Analysis and Machine Intelligence 20(8).
+        """
+        if self._max_features == 1:
+            return None
+        sources = encoder._sources if self._is_ours else np.arange(n_outputs)
+        columns = np.unique(sources)
+        n_seen = max(1, round(self._max_features * columns.size))
+        seen = np.random.RandomState(seed).choice(columns, n_seen, replace=False)
+        return np.flatnonzero(np.isin(sources, seen))
 
     def select(self, fold: Fold, batch_size: int) -> tuple[Any, Any, Any]:
         """Return the encoder of a fold, the encoded rows to train on, and those set aside."""

@@ -11,11 +11,16 @@ from sklearn.callback import CallbackContext
 from sklearn.metrics import check_scoring
 
 from skdnn.classifier import DeepBinaryClassifier
+from skdnn.datasets.prepared import PreparedRows
 from skdnn.ensemble.encoded import EncodedTable
 from skdnn.ensemble.folds import Fold, Rows, draw_seed
 from skdnn.ensemble.judgement import Judge
+from skdnn.training.state import Weights
 
 __all__ = ["Member", "fit_member"]
+
+
+Array = np.ndarray
 
 
 class Member(NamedTuple):
@@ -23,7 +28,7 @@ class Member(NamedTuple):
 
     network: DeepBinaryClassifier
     encoder: Any
-    says: np.ndarray
+    says: Array
 
 
 def fit_member(
@@ -57,6 +62,10 @@ def fit_member(
     started = time.perf_counter()
     batch_size = template.batch_size
     encoder, *X = table.select(fold, 200 if batch_size == "auto" else batch_size)
+    n_outputs = X[0].shape[1]
+    seen = table.draw_outputs(encoder, n_outputs, draw_seed(ensemble._root, 4, k))
+    if seen is not None:
+        X = [_columns_of(rows, seen) for rows in X]
     parts = (fold.train, fold.held_out)
     y = [rows.y[part] for part in parts]
     weight = [None if rows.weight is None else rows.weight[part] for part in parts]
@@ -76,6 +85,8 @@ def fit_member(
     with task.propagate_callback_context(network):
         network.fit(X[0], y[0], weight[0], X_val=X[1], y_val=y[1], sample_weight_val=weight[1])
     network.scoring = scoring
+    if seen is not None:
+        _see_all(network, seen, n_outputs)
     task.call_on_fit_task_end(estimator=ensemble, **data)
     if ensemble.verbose:
         print(
@@ -85,3 +96,19 @@ def fit_member(
             flush=True,
         )
     return Member(network, encoder, judge.logits)
+
+
+def _columns_of(rows: Any, seen: Array) -> Any:
+    """Return some columns of encoded rows, of those in memory in the order of their rows."""
+    if isinstance(rows, PreparedRows):
+        return rows.with_columns(seen)
+    return np.take(rows, seen, axis=1) if isinstance(rows, np.ndarray) else rows[:, seen]
+
+
+def _see_all(network: DeepBinaryClassifier, seen: Array, n_features: int) -> None:
+    """Let a network take all columns, with weights of 0 for those that it did not see."""
+    first, *others = network.coefs_
+    weights = np.zeros((n_features, first.shape[1]), first.dtype)
+    weights[seen] = first
+    network._set_weights(Weights([weights, *others], network.intercepts_))
+    network.n_features_in_ = n_features

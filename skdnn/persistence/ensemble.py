@@ -11,6 +11,7 @@ from sklearn.preprocessing import FunctionTransformer
 from skdnn.classifier import DeepBinaryClassifier
 from skdnn.container.exact_json import decode, encode
 from skdnn.ensemble import DeepEnsembleClassifier
+from skdnn.ensemble.defaults import check_kinds
 from skdnn.persistence.encoder import pack_encoder, unpack_encoder
 from skdnn.persistence.model import (
     pack_classes,
@@ -43,8 +44,8 @@ def pack_ensemble(model: DeepEnsembleClassifier) -> tuple[Attributes, Arrays]:
     packed["kinds"] = None
     if model.kinds is not None:
         packed["kinds"] = [
-            [_pack_encoder_parameter(encoder), _pack_network(network)]
-            for encoder, network in model.kinds
+            [_pack_encoder_parameter(encoder), _pack_network(network), *map(float, share)]
+            for encoder, network, *share in model.kinds
         ]
     encoders = list({id(e): e for e in (model.encoder_, *model.encoders_)}.values())
     place = {id(encoder): i for i, encoder in enumerate(encoders)}
@@ -116,8 +117,10 @@ def unpack_ensemble(
     model.encoder = _unpack_encoder_parameter(nested["encoder"])
     if nested["kinds"] is not None:
         model.kinds = [
-            (_unpack_encoder_parameter(e), _unpack_network(n)) for e, n in nested["kinds"]
+            (_unpack_encoder_parameter(encoder), _unpack_network(network), *share)
+            for encoder, network, *share in nested["kinds"]
         ]
+        check_kinds(model)
     model._validate_params()
     model.classes_ = unpack_classes(arrays["classes"], attributes["classes/dtype"])
     model.n_features_in_ = n_features = _number(attributes, "n_features_in_")

@@ -309,6 +309,16 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             for _, column in self._columns
         )
 
+    @property
+    def _sources(self) -> Array:
+        """Which column of the table each output comes from."""
+        if self._scaler is not None:
+            return np.arange(self.n_outputs_)
+        columns = np.repeat(
+            [j for j, _ in self._columns], [column.n_prepared for _, column in self._columns]
+        )
+        return columns[[output.source for output in self._layout.outputs]]
+
     def _encodes_as(self, other: TableEncoder, but: Collection[str] = ()) -> bool:
         """Return whether another encoder has the same parameters, but for some."""
         return all(
