@@ -203,7 +203,7 @@ ABLATIONS: dict[str, Make] = {
     "without the kind without bins": kinds(which=(0, 2)),
     "bins, two layers, alone": kinds(which=(0,)),
     "no bins, two layers, alone": kinds(which=(1,)),
-    "bins, one layer, alone": kinds(which=(2,)),
+    "bins, one layer, 60 % of the columns, alone": kinds(which=(2,)),
     "4 folds, each twice": ours(cv=4),
     "40 % of the columns for the kind of one layer": columns(0.4),
     "80 % of the columns for the kind of one layer": columns(0.8),
