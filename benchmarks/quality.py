@@ -107,18 +107,29 @@ PEERS: dict[str, Make] = {
 
 def kinds(
     change: Callable[[TableEncoder, DeepBinaryClassifier], Any] = lambda encoder, network: None,
-    which: tuple[int, ...] = (0, 1, 2),
+    which: tuple[int, ...] = (0, 1, 2, 3),
+    n_estimators: int | None = None,
+    fewest_rows: int | None = None,
 ) -> Make:
-    """Return a maker of the ensemble with some of its kinds, encoders and networks changed."""
+    """Return a maker of the ensemble with some of its kinds, encoders and networks changed.
+
+    ``n_estimators`` is by default what these kinds have in the ensemble, ``fewest_rows`` what the
+    last kind takes.
+    """
 
     def make(cat: Array, n_rows: int) -> Any:
-        default = check_kinds(DeepEnsembleClassifier(categorical_features=cat))
-        pairs = []
-        for kind in (default[k] for k in which):
+        whole = DeepEnsembleClassifier(categorical_features=cat)
+        default = check_kinds(whole)
+        if fewest_rows is not None:
+            default[-1] = default[-1]._replace(fewest_rows=fewest_rows)
+        present = [k for k, kind in enumerate(default) if n_rows >= kind.fewest_rows]
+        triples = []
+        for kind in (default[k] for k in which if k in present):
             encoder, network = clone(kind.encoder), resolve_estimator(kind, n_rows, n_rows)
             change(encoder, network)
-            pairs.append((encoder, network, kind.max_features))
-        return DeepEnsembleClassifier(kinds=pairs, n_estimators=8 * len(which), random_state=0)
+            triples.append((encoder, network, kind.max_features))
+        n_networks = n_estimators or whole.n_estimators // len(present) * len(triples)
+        return DeepEnsembleClassifier(kinds=triples, n_estimators=n_networks, random_state=0)
 
     return make
 
@@ -147,9 +158,14 @@ def networks(**parameters: Any) -> Make:
     return kinds(lambda _, network: network.set_params(**parameters))
 
 
-def bins(**parameters: Any) -> Make:
-    """Return a maker with other bins where there are any."""
-    return kinds(lambda encoder, _: encoder.set_params(**parameters) if encoder.n_bins else None)
+def bins(instead_of: int = TableEncoder().n_bins, **parameters: Any) -> Make:
+    """Return a maker with other bins in the kinds with some number of them."""
+
+    def change(encoder: TableEncoder, _: DeepBinaryClassifier) -> None:
+        if encoder.n_bins == instead_of:
+            encoder.set_params(**parameters)
+
+    return kinds(change)
 
 
 def standardised_kind(cat: Array, n_rows: int) -> Any:
@@ -194,19 +210,23 @@ def mlp_on_ours(cat: Array, n_rows: int) -> Any:
 VARIANTS: dict[str, Make] = {
     **{f"random_state={k}": ours(random_state=k) for k in (1, 2)},
     **{f"n_estimators={k}": ours(n_estimators=k) for k in (1, 2, 4, 8, 12, 16, 32)},
-    "without the kind of one layer": kinds(which=(0, 1)),
+    "without the kind of one layer": kinds(which=(0, 1, 3)),
     "all columns for the kind of one layer": columns(1.0),
+    "without the kind of fine bins, as many networks": kinds(which=(0, 1, 2), n_estimators=24),
+    "the kind of fine bins on all tables": kinds(fewest_rows=0),
 }
 # On half of them, drawn by a seed
 ABLATIONS: dict[str, Make] = {
     "all networks count the same": lambda cat, n: PlainMean(ours()(cat, n)),
-    "without the kind without bins": kinds(which=(0, 2)),
+    "without the kind without bins": kinds(which=(0, 2, 3)),
     "bins, two layers, alone": kinds(which=(0,)),
     "no bins, two layers, alone": kinds(which=(1,)),
     "bins, one layer, 60 % of the columns, alone": kinds(which=(2,)),
     "4 folds, each twice": ours(cv=4),
     "40 % of the columns for the kind of one layer": columns(0.4),
     "80 % of the columns for the kind of one layer": columns(0.8),
+    "16 fine bins": bins(32, n_bins=16),
+    "64 fine bins": bins(32, n_bins=64),
     "n_bins=4": bins(n_bins=4),
     "n_bins=16": bins(n_bins=16),
     "n_bins=32": bins(n_bins=32),

@@ -386,6 +386,19 @@ def test_networks_may_see_some_columns_of_sparse_rows(encoder, numbers):
     assert n_seen == [round(0.6 * X.shape[1])] * 4
 
 
+def test_fine_bins_join_where_there_are_rows_for_them():
+    X = np.random.RandomState(0).standard_normal((1000, 2))
+    y = X[:, 0] > 0
+    model = DeepEnsembleClassifier(n_estimators=16, random_state=0).fit(X, y)
+    assert [encoder.n_bins for encoder in model.encoders_] == [8, 0, 8, 32] * 4
+    weight = np.ones(1000)
+    weight[0] = 0  # a row that is not there
+    model.fit(X, y, weight)
+    assert {encoder.n_bins for encoder in model.encoders_} == {8, 0}
+    more = model.set_params(warm_start=True, n_estimators=18).fit(X, y, weight)
+    assert [encoder.n_bins for encoder in more.encoders_[15:]] == [8, 0, 8]
+
+
 def test_groups_and_weights_are_routed(numbers):
     X, y = numbers
     groups, weight = np.arange(len(y)) // 10, np.ones(len(y))

@@ -60,13 +60,14 @@ class DeepEnsembleClassifier(Learned, CallbackSupportMixin, ClassifierMixin, Bas
     categorical_features : {"from_dtype"} or array-like of str, int or bool, default="from_dtype"
         Which columns are categories, as of :class:`~skdnn.preprocessing.TableEncoder`.
     encoder : "auto", transformer or None, default="auto"
-        What makes a matrix of the table. "auto": networks of three kinds take turns, with two
-        layers behind ``TableEncoder()``, two behind ``TableEncoder(n_bins=0)``, and one behind
-        ``TableEncoder()`` that sees a random 60 % of the columns [3]_, others in each network;
-        what each kind counts is found out of fold. Of the first two kinds if
-        ``estimator`` is given, or there are less than 12 networks; of the first alone if there
-        are less than 8. None: X is a matrix of finite numbers, scaled already. A transformer of
-        another class is fitted for each network anew, since it might look at labels.
+        What makes a matrix of the table. "auto": networks of several kinds take turns, with two
+        layers behind ``TableEncoder()``, two behind ``TableEncoder(n_bins=0)``, one behind
+        ``TableEncoder()`` that sees a random 60 % of the columns [3]_, others in each network,
+        and from 1,000 rows on two behind ``TableEncoder(n_bins=32)``; what each kind counts is
+        found out of fold. Of as many kinds as there can be four networks of each, of the first
+        two at most if ``estimator`` is given. None: X is a matrix of finite numbers, scaled
+        already. A transformer of another class is fitted for each network anew, since it might
+        look at labels.
     kinds : list of (encoder, estimator) or (encoder, estimator, max_features), default=None
         Networks of several kinds: the first is of the first kind, the second of the second, and
         so on in turn; one of each kind shares a fold. Each part may be what ``encoder`` and
@@ -227,10 +228,13 @@ class DeepEnsembleClassifier(Learned, CallbackSupportMixin, ClassifierMixin, Bas
         metadata = {"sample_weight": sample_weight, "groups": groups}
         data = {"X": X, "y": y, "metadata": {k: v for k, v in metadata.items() if v is not None}}
         kinds = kinds_to_continue(self) if continuing else check_kinds(self)
-        n_before, n_kinds = len(self.estimators_) if continuing else 0, len(kinds)
+        n_before = len(self.estimators_) if continuing else 0
         table = check_table(X, self, reset=not continuing, accept_sparse=True)
         known = (self.classes_, self._judgement.n_rows) if continuing else (None, None)
         given, self.classes_ = check_rows(table, y, sample_weight, groups, *known)
+        if not continuing:
+            kinds = [kind for kind in kinds if len(given.weighted) >= kind.fewest_rows]
+        n_kinds = len(kinds)
         context = self._init_callback_context(
             max_subtasks=self.n_estimators - n_before, sequential_subtasks=False
         ).call_on_fit_task_begin(estimator=self, **data)

@@ -27,6 +27,10 @@ __all__ = [
 _BATCHES = 30
 _SMALLEST_BATCH, _LARGEST_BATCH = 16, 256
 
+# Bins of the kind that is for larger tables
+_FINE_BINS = 32
+_ROWS_FOR_FINE_BINS = 1000
+
 # Folds where each kind has so many networks; else the second number, of which each has some
 _FEWEST_FOLDS, _MOST_FOLDS = 4, 8
 
@@ -37,21 +41,28 @@ class Kind(NamedTuple):
     encoder: Any
     estimator: DeepBinaryClassifier | None
     max_features: float = 1.0  # share of the columns that each network sees
+    fewest_rows: int = 0  # that it takes
     hidden_layer_sizes: tuple[int, ...] = (64, 64)  # of the default estimator
     learning_rate_init: float = 0.003
 
 
 def _default_kinds(n_estimators: int, categorical_features: Any, estimator: Any) -> list[Kind]:
-    """Return kinds of networks: as many of the three as there can be four networks of each.
+    """Return kinds of networks: as many of the four as there can be four networks of each.
 
     Numbers in bins, or as they are, one hidden layer or two: which of them suits depends on the
-    table, by much. Networks that see other columns each make other mistakes.
+    table, by much. Networks that see other columns each make other mistakes. Fine bins draw
+    sharp boundaries, where there are rows enough.
     """
     bins = TableEncoder(categorical_features)
     kinds = [
         Kind(bins, estimator),
         Kind(TableEncoder(categorical_features, n_bins=0), estimator, learning_rate_init=0.004),
-        Kind(bins, estimator, 0.6, (64,), 0.006),
+        Kind(bins, estimator, 0.6, hidden_layer_sizes=(64,), learning_rate_init=0.006),
+        Kind(
+            TableEncoder(categorical_features, n_bins=_FINE_BINS),
+            estimator,
+            fewest_rows=_ROWS_FOR_FINE_BINS,
+        ),
     ]
     if estimator is not None:  # which has layers of its own
         kinds = kinds[:2]
