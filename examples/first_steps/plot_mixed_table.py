@@ -78,6 +78,7 @@ for name, model in models.items():
     CalibrationDisplay.from_estimator(
         model, X_test, y_test, n_bins=6, strategy="quantile", name=name, ax=axes[1]
     )
+axes[0].legend(loc="lower right", fontsize="small")
 axes[0].set_title("Who tells the two kinds of loans apart")
 axes[1].set_title("Whose probabilities are true")
 fig.suptitle("Loans that were not in training")

@@ -74,7 +74,8 @@ def fit_member(
     judge = Judge(
         rows.positive[fold.held_out],
         None if scoring == "loss" else check_scoring(network, scoring),
-        np.random.RandomState(draw_seed(ensemble._root, 3, k)),
+        # the same parts for all kinds, which are compared by what they say of them
+        np.random.RandomState(draw_seed(ensemble._root, 3, k // ensemble._judgement.n_kinds)),
     )
     # not set_params, which would take longer than the epoch of a small table
     network.random_state = draw_seed(ensemble._root, 2, k)
