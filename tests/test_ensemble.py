@@ -395,6 +395,8 @@ def test_fine_bins_join_where_there_are_rows_for_them():
     y = X[:, 0] > 0
     model = DeepEnsembleClassifier(n_estimators=16, random_state=0).fit(X, y)
     assert [encoder.n_bins for encoder in model.encoders_] == [8, 0, 8, 32] * 4
+    wide = np.random.RandomState(1).standard_normal((1000, 51))
+    assert {encoder.n_bins for encoder in clone(model).fit(wide, y).encoders_} == {8, 0}
     weight = np.ones(1000)
     weight[0] = 0  # a row that is not there
     model.fit(X, y, weight)

@@ -63,8 +63,8 @@ class DeepEnsembleClassifier(Learned, CallbackSupportMixin, ClassifierMixin, Bas
         What makes a matrix of the table. "auto": networks of several kinds take turns, with two
         layers behind ``TableEncoder()``, two behind ``TableEncoder(n_bins=0)``, one behind
         ``TableEncoder()`` that sees a random 60 % of the columns [3]_, others in each network,
-        and from 1,000 rows on two behind ``TableEncoder(n_bins=32)``; what each kind counts is
-        found out of fold. Of as many kinds as there can be four networks of each, of the first
+        and from 1,000 rows on, of up to 50 columns, two behind ``TableEncoder(n_bins=32)``; what
+        each kind counts is found out of fold. Of as many kinds as there can be four networks of each, of the first
         two at most if ``estimator`` is given. None: X is a matrix of finite numbers, scaled
         already. A transformer of another class is fitted for each network anew, since it might
         look at labels.
@@ -233,7 +233,8 @@ class DeepEnsembleClassifier(Learned, CallbackSupportMixin, ClassifierMixin, Bas
         known = (self.classes_, self._judgement.n_rows) if continuing else (None, None)
         given, self.classes_ = check_rows(table, y, sample_weight, groups, *known)
         if not continuing:
-            kinds = [kind for kind in kinds if len(given.weighted) >= kind.fewest_rows]
+            size = len(given.weighted), self.n_features_in_
+            kinds = [kind for kind in kinds if kind.suits(*size)]
         n_kinds = len(kinds)
         context = self._init_callback_context(
             max_subtasks=self.n_estimators - n_before, sequential_subtasks=False

@@ -5,6 +5,7 @@ What each choice brings on a suite of tables stands in benchmarks/results/qualit
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 from sklearn.base import clone
@@ -29,7 +30,7 @@ _SMALLEST_BATCH, _LARGEST_BATCH = 16, 256
 
 # Bins of the kind that is for larger tables
 _FINE_BINS = 32
-_ROWS_FOR_FINE_BINS = 1000
+_ROWS_FOR_FINE_BINS, _COLUMNS_FOR_FINE_BINS = 1000, 50
 
 # Folds where each kind has so many networks; else the second number, of which each has some
 _FEWEST_FOLDS, _MOST_FOLDS = 4, 8
@@ -42,8 +43,13 @@ class Kind(NamedTuple):
     estimator: DeepBinaryClassifier | None
     max_features: float = 1.0  # share of the columns that each network sees
     fewest_rows: int = 0  # that it takes
+    most_columns: float = math.inf  # that it takes
     hidden_layer_sizes: tuple[int, ...] = (64, 64)  # of the default estimator
     learning_rate_init: float = 0.003
+
+    def suits(self, n_rows: int, n_columns: int) -> bool:
+        """Return whether there are networks of this kind for a table of a size."""
+        return n_rows >= self.fewest_rows and n_columns <= self.most_columns
 
 
 def _default_kinds(n_estimators: int, categorical_features: Any, estimator: Any) -> list[Kind]:
@@ -51,7 +57,8 @@ def _default_kinds(n_estimators: int, categorical_features: Any, estimator: Any)
 
     Numbers in bins, or as they are, one hidden layer or two: which of them suits depends on the
     table, by much. Networks that see other columns each make other mistakes. Fine bins draw
-    sharp boundaries, where there are rows enough.
+    sharp boundaries, where there are rows enough for them; of many columns they make more than
+    the rows can tell apart.
     """
     bins = TableEncoder(categorical_features)
     kinds = [
@@ -62,6 +69,7 @@ def _default_kinds(n_estimators: int, categorical_features: Any, estimator: Any)
             TableEncoder(categorical_features, n_bins=_FINE_BINS),
             estimator,
             fewest_rows=_ROWS_FOR_FINE_BINS,
+            most_columns=_COLUMNS_FOR_FINE_BINS,
         ),
     ]
     if estimator is not None:  # which has layers of its own
