@@ -75,6 +75,8 @@ class Loader:
         self._cluster = cluster
         self._partitions = partitions
         self._name = name
+        # workers that wait for a silent one to send them what a partition is computed from
+        self._stuck: dict[int, set[str]] = {}
 
     def load(self, numbers: Sequence[int], held: Sequence[Held]) -> list[Held]:
         """Compute partitions where Dask puts them, and make an actor on each of their workers.
@@ -99,7 +101,13 @@ class Loader:
         cluster, client = self._cluster, self._cluster.client
         restriction = cluster.answering() if cluster.silent else None
         delayed = [self._partitions[n]() for n in numbers]
-        ours = parts = client.compute(delayed, workers=restriction)
+        if self._stuck:
+            ours = parts = [
+                client.compute(part, workers=self._able(number))
+                for number, part in zip(numbers, delayed, strict=True)
+            ]
+        else:
+            ours = parts = client.compute(delayed, workers=restriction)
         try:
             self._wait(parts, numbers)
             places, n_bytes = self._place(parts, held)
@@ -136,6 +144,26 @@ class Loader:
         except BaseException:
             cluster.cancel(ours)
             raise
+
+    def _able(self, number: int) -> list[str]:
+        """Return the addresses of the workers that can load a partition."""
+        stuck = self._stuck.get(number, ())
+        return [address for address in self._cluster.answering() if address not in stuck]
+
+    def _find_stuck(self, numbers: Sequence[int]) -> bool:
+        """Find who is to compute partitions and does not; return if others can for each of them.
+
+        A worker that has asked a silent one for a key computes nothing of that key any more.
+        """
+        processing = self._cluster.ask("processing")
+        found = False
+        for number in numbers:
+            part = self._partitions[number]()
+            needed = set(part.dask.cull({part.key})) - {part.key}
+            stuck = {address for address, keys in processing.items() if needed & {*keys}}
+            found |= not stuck <= self._stuck.setdefault(number, set())
+            self._stuck[number] |= stuck
+        return found and all(self._able(number) for number in numbers)
 
     def _handle(self, future: Future, address: str) -> Any:
         """Return what calls the methods of an actor."""
@@ -196,7 +224,9 @@ class Loader:
             if len(pending) != n_pending:
                 n_pending, latest = len(pending), time.monotonic()
             if time.monotonic() - latest > self._cluster.timeout:
-                self._explain_waiting(n_pending)
+                self._explain_waiting(
+                    [n for f, n in zip(futures, numbers, strict=True) if f in pending]
+                )
             if self._cluster.client.status != "running":
                 raise self._cluster.no_answer()
             try:
@@ -232,11 +262,13 @@ class Loader:
             raise WorkerLostError(str(error)) from error
         raise error
 
-    def _explain_waiting(self, n_pending: int) -> NoReturn:
+    def _explain_waiting(self, numbers: Sequence[int]) -> NoReturn:
         cluster = self._cluster
         before = sorted(cluster.silent)
         if fresh := cluster.notice_silent():
             raise WorkerLostError(f"no answer from {', '.join(fresh)}")
+        if before and self._find_stuck(numbers):
+            raise WorkerLostError(f"others wait for {', '.join(before)}")
         advice = "Are there workers? Raise timeout if a partition takes longer than that."
         if before:
             advice = (
@@ -245,7 +277,7 @@ class Loader:
             )
         raise TimeoutError(
             f"No partition of {self._name} was loaded within timeout={cluster.timeout:g} seconds, "
-            f"{n_pending} are missing. {advice}"
+            f"{len(numbers)} are missing. {advice}"
         )
 
 
