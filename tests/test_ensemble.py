@@ -56,8 +56,8 @@ def close_in_float32(monkeypatch):
     close = functools.partial(assert_allclose_dense_sparse, rtol=1e-4)
     monkeypatch.setattr(estimator_checks, "assert_allclose_dense_sparse", close)
 
-    def close_rows(found, expected, atol=0, **how):
-        assert_allclose(found, expected, atol=max(atol, 1e-6), **how)
+    def close_rows(found, expected, rtol=1e-7, atol=0, **how):
+        assert_allclose(found, expected, rtol, max(atol, 1e-6), **how)
 
     # some BLAS kernels round a row by its place among the others
     monkeypatch.setattr(estimator_checks, "assert_allclose", close_rows)
