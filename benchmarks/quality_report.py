@@ -193,7 +193,7 @@ Python {platform.python_version()}, {", ".join(packages)}.
 
 ![Mean ranks, and log loss against fit time](quality.png)
 
-The defaults were chosen on these tables and with this seed, among some eighty settings: on others
+The defaults were chosen on these tables and with this seed, among some hundred settings: on others
 expect a little less, as the rows of other seeds show in the next table.
 {_judgement(records, ours)}
 
