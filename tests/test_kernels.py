@@ -421,6 +421,9 @@ import numpy as np
 from skdnn import DeepBinaryClassifier
 from skdnn.training.objective import Objective
 
+# what a background job of a shell starts with is that it ignores interrupts
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 def press():
     for _ in range(2):
         time.sleep(1.5)  # two that come between two looks would count as one
