@@ -36,6 +36,7 @@ from sklearn.utils._testing import assert_allclose_dense_sparse
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skdnn import DeepBinaryClassifier, DeepEnsembleClassifier
+from skdnn.ensemble.defaults import check_kinds
 from skdnn.preprocessing import TableEncoder
 
 SMALL = DeepBinaryClassifier((8,), learning_rate_init=0.01, alpha=1, max_iter=10, tol=None)
@@ -397,6 +398,8 @@ def test_fine_bins_join_where_there_are_rows_for_them():
     assert [encoder.n_bins for encoder in model.encoders_] == [8, 0, 8, 32] * 4
     wide = np.random.RandomState(1).standard_normal((1000, 51))
     assert {encoder.n_bins for encoder in clone(model).fit(wide, y).encoders_} == {8, 0}
+    assert [kind.suits(25_000, 20) for kind in check_kinds(model)] == [True] * 4
+    assert [kind.suits(25_001, 20) for kind in check_kinds(model)] == [True] * 3 + [False]
     weight = np.ones(1000)
     weight[0] = 0  # a row that is not there
     model.fit(X, y, weight)

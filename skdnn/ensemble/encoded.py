@@ -27,7 +27,7 @@ _BLOCK_SIZE = 2**20
 
 # Bytes of encoded rows from which on they are encoded when they are needed: so many rows and some
 # batches, or rows of this share of what the table itself takes
-_LARGE = 2**25
+_LARGE = 2**26
 _LEAST_ROWS = 2048
 _SHARE = 0.3
 
