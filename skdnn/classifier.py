@@ -10,7 +10,6 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Self
 
-import h5py
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import log_expit
@@ -21,19 +20,18 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skdnn._version import documentation_url
-from skdnn.datasets.hdf5 import as_labels
-from skdnn.datasets.rows import row_blocks
+from skdnn.datasets.rows import check_finite, row_blocks
 from skdnn.mlp import as_mlp_classifier
 from skdnn.network.activations import Activation, get_activation
 from skdnn.network.loss import probability
 from skdnn.network.prediction import predict_logits
 from skdnn.numerics.vectors import all_finite
 from skdnn.parameters import CONSTRAINTS, check_layers, fit_context
+from skdnn.training.accuracy import WeightedAccuracy
 from skdnn.training.learned import Learned
 from skdnn.training.messages import warn_of_outcome
-from skdnn.training.preparation import DATA, Preparation, check_data, check_finite
+from skdnn.training.preparation import DATA, Preparation, check_data
 from skdnn.training.state import Call, Weights
-from skdnn.training.targets import check_sample_weight
 from skdnn.training.tasks import FitRun
 from skdnn.training.training import Outcome, Training
 
@@ -51,7 +49,9 @@ def _is_incremental(estimator: DeepBinaryClassifier) -> bool:
     return True
 
 
-class DeepBinaryClassifier(Learned, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class DeepBinaryClassifier(
+    Learned, CallbackSupportMixin, WeightedAccuracy, ClassifierMixin, BaseEstimator
+):
     """Feed-forward network for binary classification with scikit-learn's interface.
 
     Hidden layers compute ``activation(A W + b)``, the last one a single logit, whose expit is the
@@ -653,31 +653,6 @@ class DeepBinaryClassifier(Learned, CallbackSupportMixin, ClassifierMixin, BaseE
             See `decision_function`.
         """
         return log_expit(self._signed_logits(X))
-
-    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the accuracy of `predict` on some rows.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, HDF5Matrix, h5py.Dataset} of shape (n_samples, n_features)
-            Rows to predict.
-        y : array-like or h5py.Dataset of shape (n_samples,)
-            Their labels.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, not negative and not all zero.
-
-        Returns
-        -------
-        accuracy : float
-            Share of the rows, by weight, that `predict` gets right.
-
-        Raises
-        ------
-        ValueError
-            For rows, labels or weights that cannot be used.
-        """
-        y = as_labels(y) if isinstance(y, h5py.Dataset) else y
-        return super().score(X, y, check_sample_weight(sample_weight, np.shape(y)[0]))
 
     def _signed_logits(self, X: ArrayLike) -> Array:
         """Return the log-odds of each class, (n_samples, 2)."""

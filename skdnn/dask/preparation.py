@@ -39,7 +39,7 @@ class DaskPreparation(Preparation):
             self._opened = opened.pop_all()
         return self
 
-    def __exit__(self, *raised: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self._opened.close()
 
     def _rows_of(

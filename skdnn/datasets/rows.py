@@ -7,10 +7,12 @@ from typing import Any
 
 import h5py
 import numpy as np
+from sklearn import config_context
+from sklearn.utils import assert_all_finite
 
 from skdnn.datasets.matrix import HDF5Matrix
 
-__all__ = ["as_matrix", "is_on_disk", "row_blocks", "take_rows"]
+__all__ = ["as_matrix", "check_finite", "is_on_disk", "row_blocks", "take_rows"]
 
 Array = np.ndarray
 
@@ -57,3 +59,13 @@ def row_blocks(X: Any, size: int) -> Iterator[Any]:
     n_rows = X.shape[0]
     # scikit-learn's gen_batches checks its arguments for longer than a row's prediction takes
     return (X[start : min(start + size, n_rows)] for start in range(0, n_rows, size))
+
+
+def check_finite(X: Any) -> None:
+    """Raise ValueError if rows hold NaN or infinity, though ``assume_finite`` was set.
+
+    Rows in a file are looked at whenever they are read.
+    """
+    if not is_on_disk(X):
+        with config_context(assume_finite=False):
+            assert_all_finite(X, input_name="X")

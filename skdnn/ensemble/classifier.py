@@ -33,15 +33,17 @@ from skdnn.network.loss import probability
 from skdnn.numerics.threads import single_blas_thread
 from skdnn.parameters import ENSEMBLE_CONSTRAINTS, fit_context
 from skdnn.preprocessing.columns import check_table
+from skdnn.training.accuracy import WeightedAccuracy
 from skdnn.training.learned import Learned
-from skdnn.training.targets import check_sample_weight
 
 __all__ = ["DeepEnsembleClassifier"]
 
 Array = np.ndarray
 
 
-class DeepEnsembleClassifier(Learned, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class DeepEnsembleClassifier(
+    Learned, CallbackSupportMixin, WeightedAccuracy, ClassifierMixin, BaseEstimator
+):
     """Deep ensemble that takes a table as it is: numbers, categories, text labels and gaps.
 
     ``n_estimators`` networks, each trained on all folds but one and stopped by that, answer with
@@ -396,30 +398,6 @@ class DeepEnsembleClassifier(Learned, CallbackSupportMixin, ClassifierMixin, Bas
         """
         negative, positive = self._mean_probabilities(X)
         return self.classes_[(positive > negative).astype(np.intp)]
-
-    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the accuracy of `predict` on some rows.
-
-        Parameters
-        ----------
-        X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
-            Rows to predict.
-        y : array-like of shape (n_samples,)
-            Their labels.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, not negative and not all zero.
-
-        Returns
-        -------
-        accuracy : float
-            Share of the rows, by weight, that `predict` gets right.
-
-        Raises
-        ------
-        ValueError, TypeError
-            For rows, labels or weights that cannot be used.
-        """
-        return super().score(X, y, check_sample_weight(sample_weight, np.shape(y)[0]))
 
     def member_proba(self, X: ArrayLike) -> Array:
         """Return each network's probability of ``classes_[1]``.

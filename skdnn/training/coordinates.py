@@ -40,7 +40,6 @@ class Coordinates:
         self.space = space
         self.row_space = row_space
 
-    # what overflows here is infinite, and found by training
     @classmethod
     def begin(
         cls, params: Any, call: Call, moments: dict[str, Weights]

@@ -15,19 +15,13 @@ from typing import Any
 import h5py
 import joblib
 import numpy as np
-from sklearn import config_context
 from sklearn.metrics import check_scoring
-from sklearn.utils import (
-    assert_all_finite,
-    check_array,
-    check_consistent_length,
-    check_random_state,
-)
+from sklearn.utils import check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import validate_data
 
 from skdnn.datasets.hdf5 import as_labels
 from skdnn.datasets.matrix import HDF5Matrix
-from skdnn.datasets.rows import as_matrix, is_on_disk
+from skdnn.datasets.rows import as_matrix, check_finite, is_on_disk
 from skdnn.network.network import draw_parameters, flatten
 from skdnn.solvers import DivergenceError
 from skdnn.training.fingerprint import is_same_parameter
@@ -44,7 +38,7 @@ from skdnn.training.targets import (
     held_out_rows,
 )
 
-__all__ = ["DATA", "Preparation", "check_data", "check_finite"]
+__all__ = ["DATA", "Preparation", "check_data"]
 
 Array = np.ndarray
 
@@ -97,16 +91,6 @@ def check_data(model: Any, X: Any, y: Any = "no_validation", *, reset: bool = Fa
     y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
     check_consistent_length(X, y)
     return X, y
-
-
-def check_finite(X: Any) -> None:
-    """Raise ValueError if rows hold NaN or infinity, though ``assume_finite`` was set.
-
-    Rows in a file are looked at whenever they are read.
-    """
-    if not is_on_disk(X):
-        with config_context(assume_finite=False):
-            assert_all_finite(X, input_name="X")
 
 
 def _plain_labels(y: Any) -> Any:

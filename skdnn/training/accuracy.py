@@ -1,0 +1,43 @@
+"""`score` of the estimators: accuracy, with weights that are checked as those of fit are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import h5py
+import numpy as np
+
+from skdnn.datasets.hdf5 import as_labels
+from skdnn.training.targets import check_sample_weight
+
+__all__ = ["WeightedAccuracy"]
+
+
+class WeightedAccuracy:
+    """Mixin that stands before scikit-learn's `ClassifierMixin`."""
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy of `predict` on some rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict; whatever else `predict` takes, too.
+        y : array-like or h5py.Dataset of shape (n_samples,)
+            Their labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, not negative and not all zero.
+
+        Returns
+        -------
+        accuracy : float
+            Share of the rows, by weight, that `predict` gets right.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For rows, labels or weights that cannot be used.
+        """
+        y = as_labels(y) if isinstance(y, h5py.Dataset) else y
+        weight = check_sample_weight(sample_weight, np.shape(y)[0])
+        return super().score(X, y, weight)  # type: ignore[misc]
