@@ -121,9 +121,7 @@ def kinds(
         whole = DeepEnsembleClassifier(categorical_features=cat)
         default = check_kinds(whole)
         if fewest_rows is not None:
-            default[-1] = default[-1]._replace(
-                fewest_rows=fewest_rows, most_columns=np.inf, most_cells=np.inf
-            )
+            default[-1] = default[-1]._replace(fewest_rows=fewest_rows, most_columns=np.inf)
         present = [k for k, kind in enumerate(default) if kind.suits(n_rows, cat.size)]
         triples = []
         for kind in (default[k] for k in which if k in present):

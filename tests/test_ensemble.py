@@ -36,7 +36,6 @@ from sklearn.utils._testing import assert_allclose_dense_sparse
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skdnn import DeepBinaryClassifier, DeepEnsembleClassifier
-from skdnn.ensemble.defaults import check_kinds
 from skdnn.preprocessing import TableEncoder
 
 SMALL = DeepBinaryClassifier((8,), learning_rate_init=0.01, alpha=1, max_iter=10, tol=None)
@@ -398,8 +397,6 @@ def test_fine_bins_join_where_there_are_rows_for_them():
     assert [encoder.n_bins for encoder in model.encoders_] == [8, 0, 8, 32] * 4
     wide = np.random.RandomState(1).standard_normal((1000, 51))
     assert {encoder.n_bins for encoder in clone(model).fit(wide, y).encoders_} == {8, 0}
-    assert [kind.suits(25_000, 20) for kind in check_kinds(model)] == [True] * 4
-    assert [kind.suits(25_001, 20) for kind in check_kinds(model)] == [True] * 3 + [False]
     weight = np.ones(1000)
     weight[0] = 0  # a row that is not there
     model.fit(X, y, weight)
@@ -460,13 +457,32 @@ def test_large_table_takes_little_more_than_itself():
     assert peak < 3 * X.nbytes
 
 
-def test_rows_encoded_when_needed_train_as_well(monkeypatch, numbers):
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("max_features", [1.0, 0.5])
+def test_rows_encoded_batch_by_batch_train_the_same_networks(
+    max_features, solver, monkeypatch, table
+):
+    X, y = table
+    network = DeepBinaryClassifier(
+        (6,), solver=solver, class_weight="balanced", max_iter=5, tol=None
+    )
+    kinds = [("auto", network, max_features)]
+    model = DeepEnsembleClassifier(kinds=kinds, n_estimators=2, random_state=0)
+    expected = model.fit(X, y).predict_proba(X)
+    monkeypatch.setattr("skdnn.ensemble.encoded._LARGE", 0)
+    assert_allclose(clone(model).fit(X, y).predict_proba(X), expected, atol=1e-4)
+
+
+def test_rows_of_weight_0_and_dead_layers_of_rows_encoded_batch_by_batch(monkeypatch, numbers):
     X, y = numbers
     monkeypatch.setattr("skdnn.ensemble.encoded._LARGE", 0)
-    monkeypatch.setattr("skdnn.ensemble.encoded._LEAST_ROWS", 1)
-    monkeypatch.setattr("skdnn.ensemble.encoded._SHARE", 0)
-    model = small().fit(X, y)
-    assert roc_auc_score(y, model.oof_decision_function_) > 0.95
+    dead = clone(SMALL).set_params(row_space="auto", class_weight={0: 1e-3, 1: 1.0})
+    model = DeepEnsembleClassifier(dead, n_estimators=2, random_state=0).fit(X, y)
+    assert model.predict(X).mean() > 0.9
+    with pytest.raises(ValueError, match="rows that are encoded batch by batch"):
+        model.set_params(estimator=clone(SMALL).set_params(solver="lbfgs", row_space=True)).fit(
+            X, y
+        )
 
 
 # ---------------------------------------------------------------------- scikit-learn's tools

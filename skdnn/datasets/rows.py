@@ -11,6 +11,7 @@ from sklearn import config_context
 from sklearn.utils import assert_all_finite
 
 from skdnn.datasets.matrix import HDF5Matrix
+from skdnn.datasets.prepared import PreparedRows
 
 __all__ = ["as_matrix", "check_finite", "is_on_disk", "row_blocks", "take_rows"]
 
@@ -18,6 +19,8 @@ Array = np.ndarray
 
 # Bytes that are read from a file together
 _READ_BYTES = 2**25
+# Bytes that are made of prepared rows together
+_ENCODED_BYTES = 2**20
 
 
 def is_on_disk(X: Any) -> bool:
@@ -43,7 +46,7 @@ def take_rows(X: Any, rows: Array) -> Any:
 
 
 def row_blocks(X: Any, size: int) -> Iterator[Any]:
-    """Return consecutive blocks of up to ``size`` rows of an array, a CSR matrix or a file."""
+    """Return consecutive blocks of up to ``size`` rows, wherever they are."""
     if isinstance(X, HDF5Matrix):
         if X.memory_limit < X.least_limit:
             raise ValueError(
@@ -56,6 +59,8 @@ def row_blocks(X: Any, size: int) -> Iterator[Any]:
         size = min(size, max(1, X.memory_limit // (4 * row_bytes)))
         n_rows = size * max(1, min(_READ_BYTES, X.memory_limit // 16) // (size * row_bytes))
         return (block for rows in X.blocks(n_rows) for block in row_blocks(rows, size))
+    if isinstance(X, PreparedRows):
+        size = min(size, max(1, _ENCODED_BYTES // (X.shape[1] * X.dtype.itemsize)))
     n_rows = X.shape[0]
     # scikit-learn's gen_batches checks its arguments for longer than a row's prediction takes
     return (X[start : min(start + size, n_rows)] for start in range(0, n_rows, size))

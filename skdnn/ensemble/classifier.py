@@ -65,7 +65,7 @@ class DeepEnsembleClassifier(
         What makes a matrix of the table. "auto": networks of several kinds take turns, with two
         layers behind ``TableEncoder()``, two behind ``TableEncoder(n_bins=0)``, one behind
         ``TableEncoder()`` that sees a random 60 % of the columns [3]_, others in each network,
-        and from 1,000 rows on, of up to 50 columns and 500,000 cells, two behind
+        and from 1,000 rows on, of up to 50 columns, two behind
         ``TableEncoder(n_bins=32)``; what each kind counts is found out of fold. Of as many kinds
         as there can be four networks of each, of the first two at most if ``estimator`` is given.
         None: X is a matrix of finite numbers, scaled already. A transformer of another class is

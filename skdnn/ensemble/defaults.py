@@ -31,9 +31,6 @@ _SMALLEST_BATCH, _LARGEST_BATCH = 16, 256
 # Bins of the kind that is for larger tables
 _FINE_BINS = 32
 _ROWS_FOR_FINE_BINS, _COLUMNS_FOR_FINE_BINS = 1000, 50
-# What they make of more would be too large to be kept: encoded batch by batch, it takes four times
-# as long, and threads do not help
-_CELLS_FOR_FINE_BINS = 500_000
 
 # Folds where each kind has so many networks; else the second number, of which each has some
 _FEWEST_FOLDS, _MOST_FOLDS = 4, 8
@@ -47,17 +44,12 @@ class Kind(NamedTuple):
     max_features: float = 1.0  # share of the columns that each network sees
     fewest_rows: int = 0  # that it takes
     most_columns: float = math.inf
-    most_cells: float = math.inf  # rows times columns
     hidden_layer_sizes: tuple[int, ...] = (64, 64)  # of the default estimator
     learning_rate_init: float = 0.003
 
     def suits(self, n_rows: int, n_columns: int) -> bool:
         """Return whether there are networks of this kind for a table of a size."""
-        return (
-            n_rows >= self.fewest_rows
-            and n_columns <= self.most_columns
-            and n_rows * n_columns <= self.most_cells
-        )
+        return n_rows >= self.fewest_rows and n_columns <= self.most_columns
 
 
 def _default_kinds(n_estimators: int, categorical_features: Any, estimator: Any) -> list[Kind]:
@@ -78,7 +70,6 @@ def _default_kinds(n_estimators: int, categorical_features: Any, estimator: Any)
             estimator,
             fewest_rows=_ROWS_FOR_FINE_BINS,
             most_columns=_COLUMNS_FOR_FINE_BINS,
-            most_cells=_CELLS_FOR_FINE_BINS,
         ),
     ]
     if estimator is not None:  # which has layers of its own

@@ -25,11 +25,8 @@ Array = np.ndarray
 # Entries of a block of encoded rows
 _BLOCK_SIZE = 2**20
 
-# Bytes of encoded rows from which on they are encoded when they are needed: so many rows and some
-# batches, or rows of this share of what the table itself takes
+# Bytes of encoded rows from which on they are encoded when they are needed
 _LARGE = 2**26
-_LEAST_ROWS = 2048
-_SHARE = 0.3
 
 # Rows that the kernels of matrix products take together, at most
 _TILE = 16
@@ -116,7 +113,7 @@ class EncodedTable:
         seen = np.random.RandomState(seed).choice(columns, n_seen, replace=False)
         return np.flatnonzero(np.isin(sources, seen))
 
-    def select(self, fold: Fold, batch_size: int) -> tuple[Any, Any, Any]:
+    def select(self, fold: Fold) -> tuple[Any, Any, Any]:
         """Return the encoder of a fold, the encoded rows to train on, and those set aside."""
         train, held_out = fold.train, fold.held_out
         encoder, y = self.encoder, self._y[train]
@@ -133,23 +130,21 @@ class EncodedTable:
             return encoder, encoded, encoder._encode(encoder._prepare(self._of(held_out)))
         if encoder.uses_target_:
             encoder = encoder._with_bins_of(encoder, self._rows[train], y)
-        wide = _as_needed(encoder, self._rows, batch_size)
-        if wide is not None:
-            return encoder, wide[train], wide[held_out]
+        if _is_large(encoder, self._rows):
+            wide = [PreparedRows(self._rows, encoder._layout, part) for part in (train, held_out)]
+            return encoder, *wide
         return encoder, encoder._encode(self._rows, train), encoder._encode(self._rows, held_out)
 
     def _of(self, rows: Array) -> Any:
         return take(self._X, rows)
 
 
-def _as_needed(encoder: TableEncoder, rows: Any, batch_size: int) -> PreparedRows | None:
-    """Return rows to be encoded when they are read, if their encoding is large."""
-    row_bytes = encoder.n_outputs_ * np.dtype(np.float32).itemsize
-    n_bytes = rows.shape[0] * row_bytes
-    if not isinstance(rows, np.ndarray) or n_bytes <= max(_LARGE, rows.nbytes):
-        return None
-    limit = max(int(_SHARE * rows.nbytes), (_LEAST_ROWS + 4 * batch_size) * row_bytes)
-    return PreparedRows(rows, encoder._encode, limit)
+def _is_large(encoder: TableEncoder, rows: Any) -> bool:
+    """Return whether an encoding takes much memory, and more than the prepared rows."""
+    if not isinstance(rows, np.ndarray):
+        return False
+    n_bytes = rows.shape[0] * encoder.n_outputs_ * rows.itemsize
+    return n_bytes > max(_LARGE, rows.nbytes)
 
 
 def encoded_blocks(encoders: Sequence[Any], X: Any) -> Iterator[tuple[slice, Any, Any]]:

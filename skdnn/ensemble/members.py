@@ -60,8 +60,7 @@ def fit_member(
         Of this network.
     """
     started = time.perf_counter()
-    batch_size = template.batch_size
-    encoder, *X = table.select(fold, 200 if batch_size == "auto" else batch_size)
+    encoder, *X = table.select(fold)
     n_outputs = X[0].shape[1]
     seen = table.draw_outputs(encoder, n_outputs, draw_seed(ensemble._root, 4, k))
     if seen is not None:

@@ -4,7 +4,7 @@
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free
 from scipy.linalg cimport cython_blas
 
@@ -38,10 +38,19 @@ cdef extern from "src/step.h":
         void *vector
         gemm_function *gemm
         void *generator
+    ctypedef struct encoding_t:
+        int last[4]
+        const int32_t *sources
+        const void *at
+        const void *width
+        double clip
+        int64_t stride
     ctypedef struct rows_t:
         int64_t n_rows
         int64_t n_features
         const void *X
+        const encoding_t *encoding
+        const int64_t *places
         const void *indices
         const void *indptr
         int index_size
@@ -67,6 +76,8 @@ cdef extern from "src/step.h":
         void clip(const rule_t *) noexcept nogil
         int predict(network_t *, const rows_t *, int64_t, int, void *) noexcept nogil
         void draw_dropout(network_t *, int) noexcept nogil
+        void encode(const encoding_t *, const void *, const int64_t *, int64_t,
+                    void *) noexcept nogil
         void activate(network_t *, void *, int64_t) noexcept nogil
     const kernels_t *skdnn_choose(const char **)
 
@@ -121,11 +132,72 @@ cdef void *_pointer(array, bytes formats, Py_ssize_t size=-1) except? NULL:
         PyBuffer_Release(&buffer)
 
 
+cdef class _Prepared:
+    """Prepared rows and how they are encoded, as the kernels see them.
+
+    Parameters
+    ----------
+    encoding : Encoding
+        Of `skdnn.preprocessing.layout`.
+    rows : ndarray of shape (n_stored, n_prepared)
+        They may lie apart.
+    """
+
+    cdef encoding_t c
+    cdef const void *X
+    cdef object kept  # alive
+
+    def __cinit__(self, encoding, rows, bytes format):
+        cdef int k, n_outputs = encoding.sources.size
+        self.kept = encoding, rows
+        for k in range(4):
+            self.c.last[k] = encoding.last[k]
+            if self.c.last[k] < (self.c.last[k - 1] if k else 0):
+                raise ValueError("The kinds of outputs must be in order.")
+        if self.c.last[3] != n_outputs:
+            raise ValueError("Outputs and their sources do not belong together.")
+        if n_outputs and not 0 <= encoding.sources.min() <= encoding.sources.max() < rows.shape[1]:
+            raise IndexError("A source is out of range.")
+        self.c.sources = <const int32_t *>_pointer(encoding.sources, b"i")
+        self.c.at = _pointer(encoding.at, format, n_outputs)
+        self.c.width = _pointer(encoding.width, format, n_outputs)
+        self.c.clip = encoding.clip
+        if rows.dtype.char.encode() != format or not rows.flags.aligned:
+            raise TypeError(f"Expected aligned rows of format {format!r}, got {rows.dtype}.")
+        if rows.shape[1] > 1 and rows.strides[1] != rows.itemsize:
+            raise ValueError("The numbers of a row must be next to each other.")
+        self.c.stride = rows.strides[0] // rows.itemsize
+        self.X = <const void *><size_t>rows.ctypes.data
+
+
+cdef const int64_t *_places(rows, int64_t n_stored) except? NULL:
+    """Return the address of contiguous row indices, which the caller keeps alive."""
+    if rows.size and not 0 <= rows.min() <= rows.max() < n_stored:
+        raise IndexError("A row index is out of range.")
+    return <const int64_t *>_pointer(rows, b"lq")
+
+
+def encode(encoding, rows, places, out):
+    """Write encoded rows to ``out``: those of ``rows`` at some places, all by default."""
+    cdef bytes format = out.dtype.char.encode()
+    cdef _Prepared prepared = _Prepared(encoding, rows, format)
+    cdef const int64_t *index = NULL
+    cdef int64_t n_rows = rows.shape[0]
+    cdef void *address
+    if places is not None:
+        places = np.ascontiguousarray(places, np.int64)
+        n_rows, index = places.size, _places(places, n_rows)
+    address = _pointer(out, format, n_rows * prepared.c.last[3])
+    with nogil:
+        _kernels[0 if format == b"f" else 1].encode(&prepared.c, prepared.X, index, n_rows, address)
+
+
 cdef class _Rows:
     """Rows as the kernels see them."""
 
     cdef rows_t c
     cdef object kept  # alive
+    cdef _Prepared prepared
 
     def __cinit__(self, X, signs, sample_weight, bytes format):
         cdef int64_t n_rows
@@ -134,6 +206,12 @@ cdef class _Rows:
         self.c.n_rows = n_rows
         if isinstance(X, np.ndarray):
             self.c.X = _pointer(X, format)
+        elif hasattr(X, "encoding"):
+            self.prepared = _Prepared(X.encoding, X.prepared, format)
+            if self.prepared.c.last[3] != self.c.n_features or X.places.size != n_rows:
+                raise ValueError("The parts of the prepared rows do not belong together.")
+            self.c.X, self.c.encoding = self.prepared.X, &self.prepared.c
+            self.c.places = _places(X.places, X.prepared.shape[0])
         else:
             data, indices, indptr = X.data, X.indices, X.indptr
             self.kept = (*self.kept, data, indices, indptr)
@@ -149,6 +227,10 @@ cdef class _Rows:
             self.c.signs = <const signed char *>_pointer(signs, b"b", n_rows)
         if sample_weight is not None:
             self.c.sample_weight = _pointer(sample_weight, format, n_rows)
+
+    cdef bint are_copied(self, bint by_index):
+        """Return whether the rows of a batch need room of their own."""
+        return self.c.encoding != NULL or (by_index and self.c.index_size == 0)
 
 
 # Addresses by layer that a network holds
@@ -346,7 +428,7 @@ cdef class CompiledEvaluator:
             index = <const int64_t *>_pointer(batch, b"lq", n_rows)
         if random_state is not None:
             self.draw_dropout(n_rows, random_state)
-        net.reserve(n_rows, index != NULL and rows.c.index_size == 0)
+        net.reserve(n_rows, rows.are_copied(index != NULL))
         with nogil:
             outcome = net.kernels.evaluate(&net.c, &rows.c, index, start, n_rows, divisor, &value)
         _check(outcome)
@@ -390,7 +472,7 @@ cdef class CompiledEvaluator:
         if rule.format != net.format or r.n_parameters != self.network.parameters.size:
             raise ValueError("The rule is of another network.")
         r.penalty, r.n_steps = penalty, n_steps
-        net.reserve(min(b.size, b.n_rows), order is not None and rows.c.index_size == 0)
+        net.reserve(min(b.size, b.n_rows), rows.are_copied(order is not None))
         if net.c.dropout != NULL:
             generator = random_state._bit_generator
             net.c.generator = PyCapsule_GetPointer(generator.capsule, "BitGenerator")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 
 from skdnn import kernels
 from skdnn.network.loss import log_loss_and_gradient
@@ -118,7 +119,7 @@ class BatchEvaluator:
         if isinstance(batch, slice):
             signs = signs[batch]
             weight = weight if weight is None else weight[batch]
-            if n_rows < X.shape[0]:
+            if not (scipy.sparse.issparse(X) and n_rows == X.shape[0]):  # which would be copied
                 X = X[batch]
         else:
             # mode="clip" spares a buffered copy; the indices are valid by construction

@@ -12,7 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import gen_batches
 
-__all__ = ["CLIP", "Layout", "Output"]
+from skdnn import kernels
+
+__all__ = ["CLIP", "Encoding", "Layout", "Output"]
 
 Array = np.ndarray
 
@@ -34,6 +36,16 @@ class Output(NamedTuple):
     name: str
     at: float = 0.0  # lower edge of a bin, code of a level
     width: float = 1.0  # of a bin
+
+
+class Encoding(NamedTuple):
+    """A layout as compiled kernels take it."""
+
+    last: list[int]  # the output after the last number, bin, level and gap
+    sources: Array  # (n_outputs,), int32
+    at: Array  # (n_outputs,), float32
+    width: Array  # (n_outputs,), float32
+    clip: float
 
 
 class Layout:
@@ -60,11 +72,18 @@ class Layout:
             sources = [output.source for output in self.outputs[first:last]]
             self._sources.append(np.array(sources, np.intp))
             self._edges.append(last)
-        at = np.array([output.at for output in self.outputs], np.float32)
-        self._lower = at[self._edges[1] : self._edges[2]]
-        self._codes = at[self._edges[2] : self._edges[3]]
-        width = np.array([output.width for output in self.outputs], np.float32)
-        self._width = width[self._edges[1] : self._edges[2]]
+        self._at = np.array([output.at for output in self.outputs], np.float32)
+        self._width = np.array([output.width for output in self.outputs], np.float32)
+
+    @property
+    def encoding(self) -> Encoding:
+        """What compiled kernels encode by."""
+        sources = np.concatenate(self._sources).astype(np.int32)
+        return Encoding(self._edges[1:], sources, self._at, self._width, CLIP)
+
+    def select(self, places: Array) -> Layout:
+        """Return the layout of some of the outputs."""
+        return Layout([self.outputs[k] for k in places])
 
     def encode(self, prepared: Array, rows: Array | None = None) -> Array:
         """Return encoded rows.
@@ -83,6 +102,9 @@ class Layout:
         """
         n_rows = len(prepared) if rows is None else rows.size
         encoded = np.empty((n_rows, len(self.outputs)), np.float32)
+        if kernels.compiled is not None:
+            kernels.compiled.encode(self.encoding, prepared, rows, encoded)
+            return encoded
         step = max(1, _BLOCK_SIZE // max(1, len(self.outputs)))
         for block in gen_batches(n_rows, step):
             self._encode_block(prepared[block if rows is None else rows[block]], encoded[block])
@@ -95,12 +117,12 @@ class Layout:
             for first, last in zip(self._edges[:-1], self._edges[1:], strict=True)
         )
         gaps[...] = np.isnan(prepared[:, of_gaps])
-        levels[...] = prepared[:, of_levels] == self._codes
+        levels[...] = prepared[:, of_levels] == self._at[self._edges[2] : self._edges[3]]
         filled = np.where(np.isnan(prepared), np.float32(0), prepared)  # the median is 0
         part = np.take(filled, of_bins, axis=1)  # contiguous: several times faster than in place
-        part -= self._lower
+        part -= self._at[self._edges[1] : self._edges[2]]
         with np.errstate(all="ignore"):
-            part /= self._width
+            part /= self._width[self._edges[1] : self._edges[2]]
             np.clip(part, 0, 1, out=part)
             bins[...] = part
             np.divide(filled, np.sqrt(1 + np.square(filled / CLIP)), out=filled)

@@ -21,6 +21,7 @@ from sklearn.utils.validation import validate_data
 
 from skdnn.datasets.hdf5 import as_labels
 from skdnn.datasets.matrix import HDF5Matrix
+from skdnn.datasets.prepared import PreparedRows
 from skdnn.datasets.rows import as_matrix, check_finite, is_on_disk
 from skdnn.network.network import draw_parameters, flatten
 from skdnn.solvers import DivergenceError
@@ -78,9 +79,10 @@ def check_data(model: Any, X: Any, y: Any = "no_validation", *, reset: bool = Fa
     elif isinstance(y, HDF5Matrix) and y.shape[1] == 1:
         y = y.load().reshape(-1)
     y = _plain_labels(y)
-    if not is_on_disk(X):
+    if not (is_on_disk(X) or isinstance(X, PreparedRows)):
         return validate_data(model, X, y, reset=reset, **DATA)
-    X = as_matrix(X)
+    if not isinstance(X, PreparedRows):
+        X = as_matrix(X)
     if len(X) == 0:
         raise ValueError(f"Found no rows (shape={X.shape}) while a minimum of 1 is required.")
     validate_data(model, X, y, reset=reset, skip_check_array=True)

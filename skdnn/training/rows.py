@@ -79,7 +79,9 @@ class Rows:
     @property
     def no_row_space(self) -> str:
         """What keeps these rows from spanning a space to train in; empty if nothing does."""
-        return "sparse X" if scipy.sparse.issparse(self.X) else ""
+        if scipy.sparse.issparse(self.X):
+            return "sparse X"
+        return "" if isinstance(self.X, np.ndarray) else "rows that are encoded batch by batch"
 
     def to_hash(self) -> tuple[Any, Any, Any]:
         """Return what hashes of X, of the classes and of the weights are made of."""

@@ -78,14 +78,20 @@ static inline int64_t F(row_at)(const int64_t *index, int64_t start, int i)
     return index ? index[i] : start + i;
 }
 
-/* Return the rows of a dense batch, in place or gathered */
+/* Return the rows of a dense batch: in place, gathered or encoded */
 static const T *F(gather)(network_t *net, const rows_t *rows, const int64_t *index,
                           int64_t start, int m)
 {
     const T *X = rows->X;
     int64_t n_features = rows->n_features;
-    if (!index) return X + start * n_features;
     T *batch = net->X;
+    if (rows->encoding) {
+        for (int i = 0; i < m; i++)
+            F(encode)(rows->encoding, X, rows->places + F(row_at)(index, start, i), 1,
+                      batch + i * n_features);
+        return batch;
+    }
+    if (!index) return X + start * n_features;
     for (int i = 0; i < m; i++) {
         if (i + AHEAD < m) {
             const T *next = X + index[i + AHEAD] * n_features;

@@ -39,11 +39,22 @@ typedef struct {
     void *generator;              /* numpy's bitgen_t, or NULL: masks were drawn before */
 } network_t;
 
-/* Rows to train on, dense or CSR */
+/* How wide rows are made of prepared ones: numbers, bins, levels and gaps, in this order */
+typedef struct {
+    int last[4];                  /* output after the last one of each kind */
+    const int32_t *sources;       /* (n_outputs,) prepared column of each */
+    const void *at, *width;       /* (n_outputs,) lower edge of a bin, code of a level; of a bin */
+    double clip;                  /* where the smooth clipping of numbers levels off */
+    int64_t stride;               /* from row to row of the prepared ones */
+} encoding_t;
+
+/* Rows to train on: dense, CSR, or prepared */
 typedef struct {
     int64_t n_rows;
     int64_t n_features;
     const void *X;                /* (n_rows, n_features), or the numbers of a CSR matrix */
+    const encoding_t *encoding;   /* of prepared rows, which X are, or NULL */
+    const int64_t *places;        /* (n_rows,) of the rows among the prepared ones */
     const void *indices, *indptr; /* of a CSR matrix */
     int index_size;               /* bytes of an index; 0: X is dense */
     const signed char *signs;     /* (n_rows,) 1 - 2y */
@@ -86,6 +97,8 @@ typedef struct {
     /* logits of rows [start, start + n_rows); activations alternate between two arrays */
     int (*predict)(network_t *net, const rows_t *rows, int64_t start, int n_rows, void *logits);
     void (*draw_dropout)(network_t *net, int n_rows);
+    void (*encode)(const encoding_t *encoding, const void *prepared, const int64_t *index,
+                   int64_t n_rows, void *out); /* rows by index, or all of them */
     void (*activate)(network_t *net, void *z, int64_t n); /* in place, without cache: for tests */
 } kernels_t;
 

@@ -44,6 +44,7 @@ static double now(void)
 #define BITS uint32_t
 #define F(name) name##_f
 #include "functions.h"
+#include "encoding.h"
 #include "network.h"
 #include "rules.h"
 #undef T
@@ -55,10 +56,13 @@ static double now(void)
 #define F(name) name##_d
 #define IS_DOUBLE
 #include "functions.h"
+#include "encoding.h"
 #include "network.h"
 #include "rules.h"
 
 const kernels_t GLUE(skdnn_, VARIANT)[2] = {
-    {evaluate_f, run_f, step_f, penalise_f, clip_f, predict_f, draw_dropout_f, activate_f},
-    {evaluate_d, run_d, step_d, penalise_d, clip_d, predict_d, draw_dropout_d, activate_d},
+    {evaluate_f, run_f, step_f, penalise_f, clip_f, predict_f, draw_dropout_f,
+     encode_f, activate_f},
+    {evaluate_d, run_d, step_d, penalise_d, clip_d, predict_d, draw_dropout_d,
+     encode_d, activate_d},
 };
