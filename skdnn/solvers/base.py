@@ -24,7 +24,7 @@ __all__ = ["DivergenceError", "FirstOrderSolver", "Monitor", "Objective", "Solve
 Array = np.ndarray
 
 # Parameters from which threads share a compiled step
-_SHARED_PARAMETERS = 2**16
+_SHARED_PARAMETERS = 2**18
 
 
 class Objective(Protocol):
@@ -213,13 +213,14 @@ class FirstOrderSolver(Solver):
 
     def rates(self, n: int) -> Array:
         """Return the learning rates of the next ``n`` steps."""
-        steps = np.arange(self.n_steps + 1, self.n_steps + n + 1)
+        first = self.n_steps + 1
         n_rising = min(max(self._n_warmup - self.n_steps, 0), n)
-        rising = self.schedule.learning_rate_init * steps[:n_rising] / max(self._n_warmup, 1)
-        scheduled = self.schedule.rate(
-            steps[n_rising:] - self._first, self._n_scheduled, self.n_plateaus
-        )
-        return np.concatenate([rising, scheduled])
+        steps = np.arange(first + n_rising - self._first, first + n - self._first)
+        scheduled = self.schedule.rate(steps, self._n_scheduled, self.n_plateaus)
+        if not n_rising:  # most epochs, of which a small network has very many
+            return scheduled
+        rising = self.schedule.learning_rate_init * np.arange(first, first + n_rising)
+        return np.concatenate([rising / self._n_warmup, scheduled])
 
     @abstractmethod
     def update(self, rate: float) -> None:

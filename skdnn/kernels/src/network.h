@@ -349,8 +349,8 @@ static double F(log_loss)(const rows_t *rows, const int64_t *index, int64_t star
 }
 
 /* Gradient of the output layer by its weights and its bias */
-static void F(output_gradient)(const network_t *net, int m, const T *RESTRICT A,
-                               const T *RESTRICT dlogits)
+static ONE_COPY void F(output_gradient)(const network_t *net, int m, const T *RESTRICT A,
+                                        const T *RESTRICT dlogits)
 {
     int last = net->n_layers - 1, n = net->sizes[last], stride = net->strides[last];
     T *RESTRICT gradient = net->weight_gradients[last], *RESTRICT sums = net->sums, bias = 0;
@@ -363,13 +363,16 @@ static void F(output_gradient)(const network_t *net, int m, const T *RESTRICT A,
         if (last == 0) continue;
         memset(sums, 0, (size_t)stride * sizeof(T));
         for (i = first; i + 4 <= stop; i += 4) {
-            const T *RESTRICT a = A + (int64_t)i * stride;
+            const T *RESTRICT a = A + (int64_t)i * stride, *RESTRICT b = a + stride;
+            const T *RESTRICT c = b + stride, *RESTRICT d = c + stride;
+            T by_a = dlogits[i], by_b = dlogits[i + 1], by_c = dlogits[i + 2], by_d = dlogits[i + 3];
+            INDEPENDENT
             for (int j = 0; j < stride; j++) {
                 T s = sums[j];
-                s += dlogits[i] * a[j];
-                s += dlogits[i + 1] * a[stride + j];
-                s += dlogits[i + 2] * a[2 * (int64_t)stride + j];
-                s += dlogits[i + 3] * a[3 * (int64_t)stride + j];
+                s += by_a * a[j];
+                s += by_b * b[j];
+                s += by_c * c[j];
+                s += by_d * d[j];
                 sums[j] = s;
             }
         }

@@ -23,6 +23,15 @@
 #define PREFETCH(address) ((void)(address))
 #endif
 
+/* Before a loop over arrays that do not overlap, where RESTRICT does not say it to the compiler */
+#if defined(__clang__)
+#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(__GNUC__)
+#define INDEPENDENT _Pragma("GCC ivdep")
+#else
+#define INDEPENDENT __pragma(loop(ivdep))
+#endif
+
 /* Functions that are called on their own and from a run stay one: a copy that is inlined might be
    rounded otherwise */
 #if defined(__clang__)
