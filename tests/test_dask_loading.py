@@ -196,6 +196,47 @@ def test_worker_that_is_stopped_while_loading_changes_nothing(client, data, monk
     assert_undisturbed(model, data)
 
 
+class StopsWhenSent:
+    """Rows whose worker stops while it sends them to another, if it is the first to send any."""
+
+    def __init__(self, rows, path):
+        self.rows, self.path = rows, path
+
+    def __reduce__(self):
+        try:
+            with open(self.path, "x") as file:
+                file.write(str(os.getpid()))
+        except FileExistsError:
+            pass
+        else:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return StopsWhenSent, (self.rows, self.path)
+
+
+def slowly_sent(rows, path):
+    time.sleep(0.3)  # so that every worker gets some
+    return StopsWhenSent(rows, path)
+
+
+def join(pieces):
+    return np.concatenate([piece.rows for piece in pieces])
+
+
+def test_worker_that_waits_for_one_that_is_stopped_changes_nothing(client, data, tmp_path):
+    X, y = split(*data)
+    path = tmp_path / "stopped"
+    pieces = [
+        dask.delayed(slowly_sent)(rows, str(path)) for rows in np.array_split(data[0][:100], 6)
+    ]
+    first = da.from_delayed(dask.delayed(join)(pieces), (100, 4), X.dtype)
+    model = DaskDeepBinaryClassifier(**PARAMETERS, timeout=5)
+    try:
+        run_in_thread(lambda: model.fit(da.concatenate([first, X[100:]]), y))
+    finally:
+        os.kill(int(path.read_text()), signal.SIGCONT)
+    assert_undisturbed(model, data)
+
+
 def blocks_of(data, load):
     """Return collections whose third block of X is loaded by a function of its rows."""
     X, y = data
