@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import dask
 import dask.array as da
@@ -204,7 +205,7 @@ class StopsWhenSent:
 
     def __reduce__(self):
         try:
-            with open(self.path, "x") as file:
+            with Path(self.path).open("x") as file:
                 file.write(str(os.getpid()))
         except FileExistsError:
             pass
