@@ -243,6 +243,7 @@ ABLATIONS: dict[str, Make] = {
     "half the batches": times("batch_size", 0.5),
     "twice the batches": times("batch_size", 2),
     "n_iter_no_change=6": networks(n_iter_no_change=6),
+    "n_iter_no_change=10": networks(n_iter_no_change=10),
     "n_iter_no_change=20": networks(n_iter_no_change=20),
     "dropout=0.2": networks(dropout=0.2),
 }

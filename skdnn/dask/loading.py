@@ -150,20 +150,21 @@ class Loader:
         stuck = self._stuck.get(number, ())
         return [address for address in self._cluster.answering() if address not in stuck]
 
-    def _find_stuck(self, numbers: Sequence[int]) -> bool:
+    def _find_stuck(self, pending: dict[int, Future]) -> bool:
         """Find who is to compute partitions and does not; return if others can for each of them.
 
-        A worker that has asked a silent one for a key computes nothing of that key any more.
+        A worker that has asked a silent one for a key waits for ever: it does not compute the key,
+        nor ask another worker for it.
         """
         processing = self._cluster.ask("processing")
         found = False
-        for number in numbers:
+        for number, future in pending.items():
             part = self._partitions[number]()
-            needed = set(part.dask.cull({part.key})) - {part.key}
+            needed = {future.key, *part.dask.cull({part.key})}
             stuck = {address for address, keys in processing.items() if needed & {*keys}}
             found |= not stuck <= self._stuck.setdefault(number, set())
             self._stuck[number] |= stuck
-        return found and all(self._able(number) for number in numbers)
+        return found and all(map(self._able, pending))
 
     def _handle(self, future: Future, address: str) -> Any:
         """Return what calls the methods of an actor."""
@@ -224,9 +225,8 @@ class Loader:
             if len(pending) != n_pending:
                 n_pending, latest = len(pending), time.monotonic()
             if time.monotonic() - latest > self._cluster.timeout:
-                self._explain_waiting(
-                    [n for f, n in zip(futures, numbers, strict=True) if f in pending]
-                )
+                missing = zip(numbers, futures, strict=True)
+                self._explain_waiting({n: future for n, future in missing if future in pending})
             if self._cluster.client.status != "running":
                 raise self._cluster.no_answer()
             try:
@@ -262,12 +262,12 @@ class Loader:
             raise WorkerLostError(str(error)) from error
         raise error
 
-    def _explain_waiting(self, numbers: Sequence[int]) -> NoReturn:
+    def _explain_waiting(self, pending: dict[int, Future]) -> NoReturn:
         cluster = self._cluster
         before = sorted(cluster.silent)
         if fresh := cluster.notice_silent():
             raise WorkerLostError(f"no answer from {', '.join(fresh)}")
-        if before and self._find_stuck(numbers):
+        if before and self._find_stuck(pending):
             raise WorkerLostError(f"others wait for {', '.join(before)}")
         advice = "Are there workers? Raise timeout if a partition takes longer than that."
         if before:
@@ -277,7 +277,7 @@ class Loader:
             )
         raise TimeoutError(
             f"No partition of {self._name} was loaded within timeout={cluster.timeout:g} seconds, "
-            f"{len(numbers)} are missing. {advice}"
+            f"{len(pending)} are missing. {advice}"
         )
 
 

@@ -54,9 +54,9 @@ class DeepEnsembleClassifier(
     ----------
     estimator : DeepBinaryClassifier, default=None
         What each network is a copy of; ``early_stopping`` is set, and ``random_state`` is drawn
-        for each. None: two hidden layers of 64 units and ``learning_rate_init=0.003``, or 0.004
-        where numbers have no bins, or one such layer and 0.006; ``alpha=1``, and batches of a
-        thirtieth of the rows, from 16 to 256.
+        for each. None: two hidden layers of 64 units and ``learning_rate_init=0.006``, or 0.008
+        where numbers have no bins, or one such layer and 0.012; ``alpha=1``,
+        ``n_iter_no_change=9``, and batches of a thirtieth of the rows, from 16 to 256.
     n_estimators : int, default=24
         Number of networks. One is a plain network that is stopped early.
     categorical_features : {"from_dtype"} or array-like of str, int or bool, default="from_dtype"

@@ -28,6 +28,9 @@ __all__ = [
 _BATCHES = 30
 _SMALLEST_BATCH, _LARGEST_BATCH = 16, 256
 
+# Epochs without a better validation loss that end training
+_PATIENCE = 9
+
 # Bins of the kind that is for larger tables
 _FINE_BINS = 32
 _ROWS_FOR_FINE_BINS, _COLUMNS_FOR_FINE_BINS = 1000, 50
@@ -45,7 +48,7 @@ class Kind(NamedTuple):
     fewest_rows: int = 0  # that it takes
     most_columns: float = math.inf
     hidden_layer_sizes: tuple[int, ...] = (64, 64)  # of the default estimator
-    learning_rate_init: float = 0.003
+    learning_rate_init: float = 0.006
 
     def suits(self, n_rows: int, n_columns: int) -> bool:
         """Return whether there are networks of this kind for a table of a size."""
@@ -63,8 +66,8 @@ def _default_kinds(n_estimators: int, categorical_features: Any, estimator: Any)
     bins = TableEncoder(categorical_features)
     kinds = [
         Kind(bins, estimator),
-        Kind(TableEncoder(categorical_features, n_bins=0), estimator, learning_rate_init=0.004),
-        Kind(bins, estimator, 0.6, hidden_layer_sizes=(64,), learning_rate_init=0.006),
+        Kind(TableEncoder(categorical_features, n_bins=0), estimator, learning_rate_init=0.008),
+        Kind(bins, estimator, 0.6, hidden_layer_sizes=(64,), learning_rate_init=0.012),
         Kind(
             TableEncoder(categorical_features, n_bins=_FINE_BINS),
             estimator,
@@ -153,6 +156,7 @@ def resolve_estimator(kind: Kind, n_samples: int, n_train: int) -> DeepBinaryCla
             batch_size=min(size, n_train),
             learning_rate_init=kind.learning_rate_init,
             early_stopping=True,
+            n_iter_no_change=_PATIENCE,
         )
     if not isinstance(kind.estimator, DeepBinaryClassifier):
         raise TypeError(
