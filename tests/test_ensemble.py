@@ -390,6 +390,18 @@ def test_networks_may_see_some_columns_of_sparse_rows(encoder, numbers):
     assert n_seen == [round(0.6 * X.shape[1])] * 4
 
 
+def test_rate_goes_down_where_inputs_are_very_many(rng=np.random.RandomState(0)):
+    X, y = rng.standard_normal((60, 4000)), np.arange(60) % 2
+    model = DeepEnsembleClassifier(n_estimators=1, random_state=0).fit(X, y)  # no unit dies
+    n_inputs = model.encoder_.n_outputs_
+    assert n_inputs > 30_000
+    assert model.estimator_.learning_rate_init == pytest.approx(0.006 * 10_000 / n_inputs)
+    sparse = clone(model).fit(scipy.sparse.random(60, 20_000, 0.01, "csr", random_state=rng), y)
+    assert sparse.estimator_.learning_rate_init == 0.006
+    narrow = clone(model).fit(X[:, :100], y)
+    assert narrow.estimator_.learning_rate_init == 0.006
+
+
 def test_fine_bins_join_where_there_are_rows_for_them():
     X = np.random.RandomState(0).standard_normal((1000, 2))
     y = X[:, 0] > 0

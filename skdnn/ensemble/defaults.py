@@ -31,6 +31,9 @@ _SMALLEST_BATCH, _LARGEST_BATCH = 16, 256
 # Epochs without a better validation loss that end training
 _PATIENCE = 9
 
+# Inputs above which the learning rate goes down, as their number goes up
+_MANY_INPUTS = 10_000
+
 # Bins of the kind that is for larger tables
 _FINE_BINS = 32
 _ROWS_FOR_FINE_BINS, _COLUMNS_FOR_FINE_BINS = 1000, 50
@@ -146,15 +149,27 @@ def count_folds(n_estimators: int, n_kinds: int) -> int:
     return min(n_networks, _MOST_FOLDS) if n_networks >= _FEWEST_FOLDS else _MOST_FOLDS
 
 
-def resolve_estimator(kind: Kind, n_samples: int, n_train: int) -> DeepBinaryClassifier:
-    """Return what a kind's networks are copies of, at least ``n_train`` of the rows for each."""
+def resolve_estimator(
+    kind: Kind, n_samples: int, n_train: int, n_inputs: int = 1
+) -> DeepBinaryClassifier:
+    """Return what a kind's networks are copies of.
+
+    Parameters
+    ----------
+    kind : Kind
+    n_samples, n_train : int
+        Rows of the table, and those that each network is trained on, at least.
+    n_inputs : int, default=1
+        Dense inputs of a network. A step of Adam moves each weight, and so the sum over very many
+        inputs by very much: too far for a unit to come back.
+    """
     if kind.estimator is None:
         size = min(max(round(n_samples / _BATCHES), _SMALLEST_BATCH), _LARGEST_BATCH)
         return DeepBinaryClassifier(
             kind.hidden_layer_sizes,
             alpha=1.0,
             batch_size=min(size, n_train),
-            learning_rate_init=kind.learning_rate_init,
+            learning_rate_init=kind.learning_rate_init * min(1, _MANY_INPUTS / n_inputs),
             early_stopping=True,
             n_iter_no_change=_PATIENCE,
         )

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 from sklearn.base import clone
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import check_array, gen_batches
@@ -94,6 +95,13 @@ class EncodedTable:
             self._rows = _as_rows(X)
         elif not fitted:
             encoder.fit(X, y)
+
+    @property
+    def n_inputs(self) -> int:
+        """Dense inputs of a network, as far as they are known before it is trained; 1 at least."""
+        n_outputs = self.encoder.n_outputs_ if self._is_ours else self._X.shape[1]
+        is_sparse = scipy.sparse.issparse(self._X)
+        return 1 if is_sparse else max(1, round(self._max_features * n_outputs))
 
     def draw_outputs(self, encoder: Any, n_outputs: int, seed: int) -> Array | None:
         """Return which outputs of an encoder a network sees; None: all of them.
