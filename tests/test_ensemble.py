@@ -390,7 +390,8 @@ def test_networks_may_see_some_columns_of_sparse_rows(encoder, numbers):
     assert n_seen == [round(0.6 * X.shape[1])] * 4
 
 
-def test_rate_goes_down_where_inputs_are_very_many(rng=np.random.RandomState(0)):
+def test_rate_goes_down_where_inputs_are_very_many():
+    rng = np.random.RandomState(0)
     X, y = rng.standard_normal((60, 4000)), np.arange(60) % 2
     model = DeepEnsembleClassifier(n_estimators=1, random_state=0).fit(X, y)  # no unit dies
     n_inputs = model.encoder_.n_outputs_

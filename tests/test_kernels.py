@@ -9,14 +9,18 @@ import pytest
 import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal, assert_array_less
 
 from skdnn import kernels
+from skdnn.datasets.prepared import PreparedRows
 from skdnn.network import prediction
 from skdnn.network.activations import ACTIVATIONS, get_activation
 from skdnn.network.evaluation import BatchEvaluator
 from skdnn.network.network import Network
 from skdnn.network.prediction import predict_logits
+from skdnn.preprocessing.encodings import FARTHEST
+from skdnn.preprocessing.layout import Layout, Output
 from skdnn.solvers import Adam, GradientDescent, Momentum
 from skdnn.solvers.steps import run_steps
 from skdnn.training.build import make_schedule
@@ -208,6 +212,69 @@ def test_point_that_is_not_finite_leaves_nothing_behind(name):
         gradients.append(network.gradient.copy())
     assert np.isnan(gradients[1]).any()
     assert_array_equal(gradients[2], gradients[0])
+
+
+# ---------------------------------------------------------------------- prepared rows
+
+
+@st.composite
+def encodings(draw):
+    """Draw prepared rows, a layout of them, and some places."""
+    numbers = st.floats(-FARTHEST, FARTHEST, width=32) | st.just(np.nan)
+    shape = draw(st.tuples(st.integers(1, 40), st.integers(1, 6)))
+    prepared = draw(arrays(np.float32, shape, elements=numbers))
+    rng = np.random.RandomState(draw(st.integers(0, 99)))
+    outputs = [
+        Output(kind, rng.randint(shape[1]), "", rng.standard_normal(), rng.uniform(0.1, 1))
+        for kind in rng.choice(["number", "bin", "level", "gap"], rng.randint(0, 30))
+    ]
+    outputs += [Output("level", 0, "", float(x)) for x in np.nan_to_num(prepared[:3, 0])]
+    return prepared, Layout(outputs), rng.randint(shape[0], size=9)
+
+
+@given(encodings())
+def test_encoding_is_the_references(drawn):
+    prepared, layout, places = drawn
+    expected = np.empty((len(prepared), len(layout.outputs)), np.float32)
+    layout._encode_block(prepared, expected)
+    found = np.empty_like(expected)
+    step.encode(layout.encoding, prepared, None, found)
+    assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+    some = np.empty((places.size, found.shape[1]), np.float32)
+    step.encode(layout.encoding, prepared, places, some)
+    assert_array_equal(some, found[places])
+
+
+@given(encodings(), st.booleans())
+def test_batch_of_prepared_rows_is_that_of_their_encoding(drawn, by_index):
+    prepared, layout, places = drawn
+    rows = PreparedRows(prepared, layout, places)
+    network = Network((rows.shape[1], 5, 1), get_activation("tanh", 0.0), np.dtype(np.float32))
+    network.parameters[...] = np.linspace(-1, 1, network.parameters.size)
+    signs = np.where(np.arange(len(rows)) % 2, 1, -1).astype(np.int8)
+    batch = np.arange(len(rows))[::-2] if by_index else slice(2, 7)
+    found = []
+    for X in (rows, np.asarray(rows)):
+        value = step.CompiledEvaluator(network).evaluate(X, signs, None, batch, 9.0)
+        found.append([value, *network.gradient.tolist()])
+    assert_allclose(*found, rtol=1e-5, atol=1e-6)
+
+
+def test_encoding_refuses_what_is_not_its_own():
+    layout = Layout([Output("number", 1, ""), Output("bin", 0, "", 0.0, 1.0)])
+    wide = np.ones((4, 2), np.float32)
+    for prepared, places, error in [
+        (wide[:, :1], None, IndexError),
+        (wide, np.array([4]), IndexError),
+        (wide, np.array([-1]), IndexError),
+        (wide.astype(np.float64), None, TypeError),
+        (np.asfortranarray(wide), None, ValueError),
+    ]:
+        with pytest.raises(error):
+            step.encode(layout.encoding, prepared, places, np.empty((4, 2), np.float32))
+    found = np.empty((2, 2), np.float32)
+    step.encode(layout.encoding, np.ones((4, 5), np.float32)[::2, :2], None, found)  # rows apart
+    assert_allclose(found, [[1 / np.sqrt(1 + 1 / 9), 1]] * 2, rtol=1e-6)
 
 
 # ---------------------------------------------------------------------- activations

@@ -23,10 +23,7 @@ from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, RobustScaler,
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skdnn import kernels
 from skdnn.preprocessing import TableEncoder
-from skdnn.preprocessing.encodings import FARTHEST
-from skdnn.preprocessing.layout import Layout, Output
 
 
 @parametrize_with_checks([TableEncoder(), TableEncoder(n_bins=0, missing_indicator=True)])
@@ -63,49 +60,6 @@ def encode(X, **parameters):
     encoder = TableEncoder(**parameters)
     encoded = encoder.fit_transform(X)
     return dict(zip(encoder.get_feature_names_out(), encoded.T, strict=True))
-
-
-@pytest.mark.skipif(kernels.compiled is None, reason="there are no compiled kernels")
-@given(
-    arrays(
-        np.float32,
-        st.tuples(st.integers(1, 40), st.integers(1, 6)),
-        elements=st.floats(-FARTHEST, FARTHEST, width=32) | st.just(np.nan),
-    ),
-    st.integers(0, 2**32 - 1),
-)
-def test_compiled_encoding_is_the_references(prepared, seed):
-    rng = np.random.RandomState(seed)
-    outputs = [
-        Output(kind, rng.randint(prepared.shape[1]), "", rng.standard_normal(), rng.rand() + 0.1)
-        for kind in rng.choice(["number", "bin", "level", "gap"], rng.randint(0, 30))
-    ]
-    outputs += [Output("level", 0, "", float(x)) for x in np.nan_to_num(prepared[:3, 0])]
-    layout = Layout(outputs)
-    rows = rng.randint(len(prepared), size=9)
-    found = layout.encode(prepared), layout.encode(prepared, rows)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernels, "compiled", None)
-        expected = layout.encode(prepared), layout.encode(prepared, rows)
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6)
-
-
-@pytest.mark.skipif(kernels.compiled is None, reason="there are no compiled kernels")
-def test_compiled_encoding_refuses_what_is_not_its_own():
-    layout = Layout([Output("number", 1, ""), Output("bin", 0, "", 0.0, 1.0)])
-    wide = np.ones((4, 2), np.float32)
-    for prepared, rows, error in [
-        (wide[:, :1], None, IndexError),
-        (wide, np.array([4]), IndexError),
-        (wide, np.array([-1]), IndexError),
-        (wide.astype(np.float64), None, TypeError),
-        (np.asfortranarray(wide), None, ValueError),
-    ]:
-        with pytest.raises(error):
-            kernels.compiled.encode(layout.encoding, prepared, rows, np.empty((4, 2), np.float32))
-    half = np.ones((4, 5), np.float32)[::2, :2]  # rows that lie apart
-    assert layout.encode(half).shape == (2, 2)
 
 
 # ---------------------------------------------------------------------- numbers
