@@ -164,7 +164,7 @@ def test_two_rows_of_a_class_make_two_folds(table):
 def test_one_row_of_a_class_is_an_error(table):
     X, y = table
     rows = np.r_[np.flatnonzero(y == "n")[:40], np.flatnonzero(y == "y")[:1]]
-    with pytest.raises(ValueError, match=r"Class np.str_\('y'\) has 1 row"):
+    with pytest.raises(ValueError, match=r"Class 'y' has 1 row"):
         DeepEnsembleClassifier().fit(X.iloc[rows], y[rows])
 
 

@@ -7,9 +7,10 @@ import pytest
 from distributed import Client
 from numpy.testing import assert_array_equal
 
-from skdnn import DeepBinaryClassifier
+from skdnn import DeepBinaryClassifier, DeepEnsembleClassifier
 from skdnn.dask import DaskDeepBinaryClassifier
 from skdnn.dask.held import load_partition
+from skdnn.preprocessing import TableEncoder
 
 N_ROWS = 60
 
@@ -129,3 +130,20 @@ def test_an_infinite_label_is_told(X, dtype):
     y[7] = np.inf
     with pytest.raises(ValueError, match="y contains infinity"):
         make().fit(X, y)
+
+
+def test_masked_entries_are_no_data():
+    X = np.random.RandomState(0).standard_normal((40, 2))
+    y = np.arange(40) % 2
+    model = DeepBinaryClassifier((3,), max_iter=2, tol=None).fit(X, y)
+    masked, labels = np.ma.array(X, mask=X > 1), np.ma.array(y, mask=y > 0)
+    with pytest.raises(ValueError, match=rf"X has {(X > 1).sum()} masked entries"):
+        model.fit(masked, y)
+    with pytest.raises(ValueError, match=r"X has \d+ masked entries"):
+        model.predict(masked)
+    for ours in (model, DeepEnsembleClassifier(n_estimators=1)):
+        with pytest.raises(ValueError, match="y has 20 masked entries"):
+            ours.fit(X, labels)
+    gaps = np.where(X > 1, np.nan, X)
+    assert_array_equal(TableEncoder().fit_transform(masked), TableEncoder().fit_transform(gaps))
+    model.fit(np.ma.array(X), y)  # a mask of nothing

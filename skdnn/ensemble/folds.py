@@ -185,10 +185,10 @@ def _stratified(n_folds: int, rows: Rows, root: int) -> Iterator[tuple[Array, Ar
     rarer = int(n_rows.argmin())
     n_folds = min(n_folds, int(n_rows.min()))
     if n_folds < 2:
-        label = rows.y[np.flatnonzero(rows.positive == rarer)[0]]
+        labels = rows.y[rows.positive == rarer].tolist()
         raise ValueError(
-            f"Class {label!r} has 1 row, but each class needs 2: one to train on, and one to set "
-            "aside."
+            f"Class {labels[0]!r} has 1 row, but each class needs 2: one to train on, and one to "
+            "set aside."
         )
     kind: Any = StratifiedKFold
     if rows.groups is not None:

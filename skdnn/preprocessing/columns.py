@@ -137,6 +137,11 @@ def check_table(X: Any, estimator: Any, *, reset: bool, accept_sparse: bool = Fa
     accept_sparse : bool, default=False
         Whether it may be sparse.
 
+    Returns
+    -------
+    X : {ndarray, data frame, CSR matrix} of shape (n_samples, n_features)
+        Masked entries of an array are gaps.
+
     Raises
     ------
     ValueError, TypeError
@@ -155,6 +160,9 @@ def check_table(X: Any, estimator: Any, *, reset: bool, accept_sparse: bool = Fa
         return X
     if is_on_disk(X):
         raise TypeError(f"A table must be in memory, and {X!r} is in a file: give X[:].")
+    if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
+        X = X.astype(np.result_type(X.dtype, np.float32) if X.dtype.kind in "biuf" else object)
+        X = X.filled(np.nan)
     if not hasattr(X, "dtype"):
         listed = np.asarray(X)
         # numbers stay numbers where text stands beside them

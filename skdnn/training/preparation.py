@@ -34,6 +34,7 @@ from skdnn.training.targets import (
     apply_class_weight,
     check_classes,
     check_labels,
+    check_masked,
     check_sample_weight,
     encode_labels,
     held_out_rows,
@@ -78,6 +79,9 @@ def check_data(model: Any, X: Any, y: Any = "no_validation", *, reset: bool = Fa
         y = as_labels(y)
     elif isinstance(y, HDF5Matrix) and y.shape[1] == 1:
         y = y.load().reshape(-1)
+    for array, name in ((X, "X"), (y, "y")):
+        if isinstance(array, np.ma.MaskedArray):
+            check_masked(array, name)
     y = _plain_labels(y)
     if not (is_on_disk(X) or isinstance(X, PreparedRows)):
         return validate_data(model, X, y, reset=reset, **DATA)

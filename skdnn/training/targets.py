@@ -17,12 +17,22 @@ __all__ = [
     "apply_class_weight",
     "check_classes",
     "check_labels",
+    "check_masked",
     "check_sample_weight",
     "encode_labels",
     "held_out_rows",
 ]
 
 Array = np.ndarray
+
+
+def check_masked(array: np.ma.MaskedArray, name: str) -> None:
+    """Raise ValueError if entries are masked: what stands behind a mask is no data."""
+    if np.ma.is_masked(array):
+        raise ValueError(
+            f"{name} has {np.ma.count_masked(array)} masked entries: leave those rows out, or fill "
+            "them (array.filled(numpy.nan) and SimpleImputer, say)."
+        )
 
 
 def check_labels(y: Array, name: str = "y") -> Array:
@@ -109,6 +119,8 @@ def encode_labels(
     ValueError
         When y does not hold two classes, or not the known ones.
     """
+    if isinstance(y, np.ma.MaskedArray):
+        check_masked(y, name)
     y = check_labels(column_or_1d(y, warn=True), name)
     check_classification_targets(y)
     found = np.unique(y)
