@@ -24,7 +24,7 @@ client = Client(
     processes=False,
     n_workers=2,
     threads_per_worker=1,
-    dashboard_address=None,
+    dashboard_address=":0",
     direct_to_workers=True,
 )
 
