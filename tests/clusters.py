@@ -1,7 +1,32 @@
 """What tests of several modules ask of a Dask cluster."""
 
+import time
+from contextlib import contextmanager
+
 import dask
 import dask.array as da
+from distributed import LocalCluster
+from distributed.core import Status
+
+
+@contextmanager
+def cluster_to_ruin():
+    """Give a cluster of three processes, whose workers a test may kill."""
+    with LocalCluster(
+        n_workers=3, threads_per_worker=1, processes=True, dashboard_address=":0"
+    ) as cluster:
+        yield cluster
+        # distributed fails if it closes a nanny whose worker is just about to start anew
+        for _ in range(6000):
+            if not any(is_restarting(nanny) for nanny in cluster.workers.values()):
+                break
+            time.sleep(0.05)
+
+
+def is_restarting(nanny):
+    return nanny.status == Status.running and not (
+        nanny.is_alive() and nanny.process.status == Status.running
+    )
 
 
 def on_workers(client, workers, *collections):

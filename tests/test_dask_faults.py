@@ -21,6 +21,7 @@ from numpy.testing import assert_allclose
 from skdnn import DeepBinaryClassifier
 from skdnn.dask import DaskDeepBinaryClassifier
 from tests.callbacks import Callback
+from tests.clusters import cluster_to_ruin
 
 PARAMETERS = {
     "hidden_layer_sizes": (8,),
@@ -36,9 +37,7 @@ PARAMETERS = {
 @pytest.fixture
 def cluster():
     """Return a cluster of three processes; none of them may be left at the end."""
-    with LocalCluster(
-        n_workers=3, threads_per_worker=1, processes=True, dashboard_address=":0"
-    ) as cluster:
+    with cluster_to_ruin() as cluster:
         yield cluster
         children = psutil.Process().children(recursive=True)
     workers = [child for child in children if "spawn_main" in " ".join(command_of(child))]

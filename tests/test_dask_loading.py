@@ -17,11 +17,12 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
-from distributed import Client, Future, LocalCluster
+from distributed import Client, Future
 from numpy.testing import assert_allclose
 
 from skdnn import DeepBinaryClassifier
 from skdnn.dask import DaskDeepBinaryClassifier
+from tests.clusters import cluster_to_ruin
 
 PARAMETERS = {
     "hidden_layer_sizes": (6,),
@@ -38,9 +39,7 @@ def cluster():
     # one worker that dies while it loads is enough to blame the loading
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 1}),
-        LocalCluster(
-            n_workers=3, threads_per_worker=1, processes=True, dashboard_address=":0"
-        ) as cluster,
+        cluster_to_ruin() as cluster,
     ):
         yield cluster
 
@@ -349,8 +348,9 @@ def test_cluster_that_is_closed_while_loading_is_a_connection_error(
 def test_scheduler_that_dies_while_scores_are_computed_is_a_connection_error(scheduler, data):
     process, _ = scheduler
     X, y = split(*data)
-    model = DaskDeepBinaryClassifier(**PARAMETERS, timeout=20).fit(X, y)
+    model = DaskDeepBinaryClassifier(**PARAMETERS, timeout=600).fit(X, y)
     process.kill()
     process.wait()
+    model.set_params(timeout=20)
     with pytest.raises(ConnectionError, match="cluster is gone"):
         run_in_thread(lambda: model.score(X, y))
