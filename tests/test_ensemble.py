@@ -19,6 +19,7 @@ from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_breast_cancer
+from sklearn.ensemble import AdaBoostClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.model_selection import (
@@ -438,6 +439,20 @@ def test_row_of_weight_zero_is_as_if_it_were_not_there(numbers):
     other = small().fit(X[kept], y[kept])
     assert_allclose(model.predict_proba(X), other.predict_proba(X), rtol=1e-5)
     assert np.isnan(model.oof_decision_function_[~kept]).all()
+
+
+def test_only_ratios_of_weights_matter_to_the_defaults(numbers):
+    """Weights that sum to 1, as AdaBoost's do, left nothing of the loss beside the penalty."""
+    X, y = numbers
+    weight = np.random.RandomState(0).uniform(0.5, 1.5, len(y))
+    models = [
+        DeepEnsembleClassifier(n_estimators=4, random_state=0).fit(X, y, sample_weight=w)
+        for w in (weight, weight / weight.sum())
+    ]
+    probabilities = [model.predict_proba(X) for model in models]
+    assert_allclose(*probabilities, atol=1e-3)
+    boosted = AdaBoostClassifier(models[0], n_estimators=2).fit(X, y)
+    assert boosted.score(X, y) > models[0].score(X, y) - 0.05
 
 
 def test_failed_fit_leaves_the_ensemble_as_it_was(numbers):

@@ -55,7 +55,8 @@ class DeepEnsembleClassifier(
     estimator : DeepBinaryClassifier, default=None
         What each network is a copy of; ``early_stopping`` is set, and ``random_state`` is drawn
         for each. None: two hidden layers of 64 units and ``learning_rate_init=0.006``, or 0.008
-        where numbers have no bins, or one such layer and 0.012; ``alpha=1``,
+        where numbers have no bins, or one such layer and 0.012; ``alpha=1``
+        (the mean of the weights, if rows have some: their ratios alone matter),
         ``n_iter_no_change=9``, and batches of a thirtieth of the rows, from 16 to 256. For more
         than 10,000 dense inputs, 8 of each number, the rate is 10,000 / their number of these.
     n_estimators : int, default=24
@@ -290,8 +291,9 @@ class DeepEnsembleClassifier(
                 others=tables,
             )
             tables.append(table)
+        mean_weight = 1.0 if rows.weight is None else float(rows.weight.mean())
         templates = [
-            resolve_estimator(kind, len(rows.y), n_train, table.n_inputs)
+            resolve_estimator(kind, len(rows.y), n_train, table.n_inputs, mean_weight)
             for kind, table in zip(kinds, tables, strict=True)
         ]
         self._kind_encoders = [table.encoder for table in tables]

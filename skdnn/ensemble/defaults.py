@@ -150,7 +150,7 @@ def count_folds(n_estimators: int, n_kinds: int) -> int:
 
 
 def resolve_estimator(
-    kind: Kind, n_samples: int, n_train: int, n_inputs: int = 1
+    kind: Kind, n_samples: int, n_train: int, n_inputs: int = 1, mean_weight: float = 1.0
 ) -> DeepBinaryClassifier:
     """Return what a kind's networks are copies of.
 
@@ -162,12 +162,15 @@ def resolve_estimator(
     n_inputs : int, default=1
         Dense inputs of a network. A step of Adam moves each weight, and so the sum over very many
         inputs by very much: too far for a unit to come back.
+    mean_weight : float, default=1.0
+        Of the rows. The default penalty is that of so many rows of this weight, so that only the
+        weights' ratios matter.
     """
     if kind.estimator is None:
         size = min(max(round(n_samples / _BATCHES), _SMALLEST_BATCH), _LARGEST_BATCH)
         return DeepBinaryClassifier(
             kind.hidden_layer_sizes,
-            alpha=1.0,
+            alpha=mean_weight,
             batch_size=min(size, n_train),
             learning_rate_init=kind.learning_rate_init * min(1, _MANY_INPUTS / n_inputs),
             early_stopping=True,
