@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from distributed import Client
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.metrics import f1_score, make_scorer, recall_score
 
 from skdnn import DeepBinaryClassifier, DeepEnsembleClassifier
 from skdnn.dask import DaskDeepBinaryClassifier
@@ -130,6 +131,34 @@ def test_an_infinite_label_is_told(X, dtype):
     y[7] = np.inf
     with pytest.raises(ValueError, match="y contains infinity"):
         make().fit(X, y)
+
+
+@pytest.mark.parametrize("scoring", ["f1", "average_precision", make_scorer(recall_score)])
+def test_scorer_that_asks_for_the_positive_label_is_told_before_training(client, X, scoring):
+    y = np.where(X[:, 0] > 0, "yes", "no")
+    parameters = {"early_stopping": True, "scoring": scoring}
+    message = r"scoring=.* cannot score the labels 'no' and 'yes'.*make_scorer\(.*pos_label='yes'\)"
+    network = make(**parameters)
+    for ours, data in (
+        (network, (X, y)),
+        (DeepEnsembleClassifier(network, n_estimators=2), (X, y)),
+        (make(DaskDeepBinaryClassifier, **parameters), on_cluster(X, y)),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ours.fit(*data)
+        assert not hasattr(ours, "classes_")
+
+
+def test_scorer_with_the_positive_label_scores_text(client, X):
+    y = np.where(X[:, 0] > 0, "yes", "no")
+    scorer = make_scorer(f1_score, pos_label="yes")
+    parameters = {"early_stopping": True, "scoring": scorer}
+    local = make(**parameters).fit(X, y, X_val=X, y_val=y)
+    assert local.best_validation_score_ == f1_score(y, local.predict(X), pos_label="yes")
+    blocks = on_cluster(X, y)
+    remote = make(DaskDeepBinaryClassifier, **parameters)
+    remote.fit(*blocks, X_val=blocks[0], y_val=blocks[1])
+    assert_allclose(remote.validation_scores_, local.validation_scores_)
 
 
 def test_masked_entries_are_no_data():

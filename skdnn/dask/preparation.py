@@ -11,7 +11,6 @@ from typing import Any, Self
 
 import numpy as np
 from dask.base import tokenize
-from sklearn.metrics import check_scoring
 from sklearn.utils.validation import validate_data
 
 from skdnn.classifier import DeepBinaryClassifier
@@ -21,6 +20,7 @@ from skdnn.dask.partitions import make_partitions, sample_of
 from skdnn.dask.remote import RemoteData
 from skdnn.dask.rows import RemoteRows, joined
 from skdnn.training.preparation import Preparation
+from skdnn.training.scoring import check_scorer, is_known
 from skdnn.training.state import Weights
 from skdnn.training.targets import apply_class_weight, encode_labels
 
@@ -131,12 +131,11 @@ class DaskPreparation(Preparation):
         model = self._model
         if validation is None or model.scoring == "loss":
             return None
-        if not isinstance(model.scoring, str):
+        if not is_known(model.scoring):
             raise ValueError(
-                "scoring must be 'loss' or the name of a scorer, since validation rows stay on "
-                f"the workers; got {model.scoring!r}."
+                "scoring must be 'loss' or the name of a scorer, or made by make_scorer, since "
+                f"validation rows stay on the workers; got {model.scoring!r}."
             )
-        scorer = check_scoring(model, model.scoring)
         parts = sorted(joined(validation.data.ask("held_out_labels")), key=lambda part: part[0])
         _, positive, weights = zip(*parts, strict=True)
         labels = model.classes_[np.concatenate(positive).astype(np.intp)]
@@ -144,7 +143,8 @@ class DaskPreparation(Preparation):
         if validation.weighted:
             weight["sample_weight"] = np.concatenate(weights)
         # Scorers ask a classifier: one that returns the logits it is given
-        echo = DeepBinaryClassifier(())
+        echo = DeepBinaryClassifier((), scoring=model.scoring)
+        scorer = check_scorer(echo, model.classes_)
         echo.classes_, echo.n_features_in_ = model.classes_, 1
         echo.intercepts_ = [np.zeros(1)]
 

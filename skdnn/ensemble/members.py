@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.base import clone
 from sklearn.callback import CallbackContext
-from sklearn.metrics import check_scoring
 
 from skdnn.classifier import DeepBinaryClassifier
 from skdnn.datasets.prepared import PreparedRows
 from skdnn.ensemble.encoded import EncodedTable
 from skdnn.ensemble.folds import Fold, Rows, draw_seed
 from skdnn.ensemble.judgement import Judge
+from skdnn.training.scoring import check_scorer
 from skdnn.training.state import Weights
 
 __all__ = ["Member", "fit_member"]
@@ -72,7 +72,7 @@ def fit_member(
     scoring = network.scoring
     judge = Judge(
         rows.positive[fold.held_out],
-        None if scoring == "loss" else check_scoring(network, scoring),
+        None if scoring == "loss" else check_scorer(network, ensemble.classes_),
         # the same parts for all kinds, which are compared by what they say of them
         np.random.RandomState(draw_seed(ensemble._root, 3, k // ensemble._judgement.n_kinds)),
     )

@@ -15,7 +15,6 @@ from typing import Any
 import h5py
 import joblib
 import numpy as np
-from sklearn.metrics import check_scoring
 from sklearn.utils import check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import validate_data
 
@@ -28,6 +27,7 @@ from skdnn.solvers import DivergenceError
 from skdnn.training.fingerprint import is_same_parameter
 from skdnn.training.messages import warn
 from skdnn.training.rows import Rows
+from skdnn.training.scoring import check_scorer
 from skdnn.training.state import Call, TrainingState, Weights
 from skdnn.training.streamed import FileRows
 from skdnn.training.targets import (
@@ -288,7 +288,7 @@ class Preparation(AbstractContextManager["Preparation"]):
         """Return the function that scores parameters on the validation rows, if not the loss."""
         if validation is None or self._model.scoring == "loss":
             return None
-        scorer = check_scoring(self._model, self._model.scoring)
+        scorer = check_scorer(self._model, self._model.classes_)
         labels = self._model.classes_[validation.positive.astype(np.intp)]
         weight = {} if validation.weight is None else {"sample_weight": validation.weight}
         model = copy.copy(self._model)
