@@ -575,18 +575,19 @@ class DeepBinaryClassifier(
         ValueError
             When the logit of a row is NaN, because infinite activations cancel.
         """
-        check_is_fitted(self)
+        if not hasattr(self, "coefs_"):  # to be asked takes scikit-learn as long as a small network
+            check_is_fitted(self)
         with np.errstate(all="ignore"):
             return self._logits(X if self._are_plain_rows(X) else check_data(self, X))
 
     def _logits(self, rows: Any) -> Array:
-        """Return the logit of each of some rows that have been validated."""
+        """Return the logit of each of some rows that have been validated.
+
+        Whoever calls it sees to it that overflow is no error.
+        """
         activation = self._hidden_activation
-        with np.errstate(all="ignore"):
-            logits = predict_logits(rows, self.coefs_, self.intercepts_, activation, row_blocks)
-            # NaN only if an entry is: squares do not cancel
-            sum_of_squares = np.dot(logits, logits)
-        if np.isnan(sum_of_squares):
+        logits = predict_logits(rows, self.coefs_, self.intercepts_, activation, row_blocks)
+        if np.isnan(np.dot(logits, logits)):  # only if an entry is: squares do not cancel
             check_finite(rows)
             undefined = np.isnan(logits)
             raise ValueError(

@@ -99,7 +99,8 @@ def test_weights_that_are_nothing_beside_the_penalty_are_told(scale, solver):
 
 
 def test_weights_that_sum_to_nothing_are_told_by_the_ensemble():
-    model = DeepEnsembleClassifier(n_estimators=1, random_state=0)
+    estimator = DeepBinaryClassifier((4,), alpha=1.0, max_iter=5, tol=None)
+    model = DeepEnsembleClassifier(estimator, n_estimators=1, random_state=0)
     with pytest.warns(UserWarning, match="alpha=1 outweighs"):
         model.fit(X, y, sample_weight=np.full(200, 1 / 200))
 

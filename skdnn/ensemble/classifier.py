@@ -320,7 +320,8 @@ class DeepEnsembleClassifier(
         """Return blocks of rows, and logits of them by all networks that share an encoder."""
         for rows, encoder, block in encoded_blocks(self.encoders_, X):
             members = [k for k, mine in enumerate(self.encoders_) if mine is encoder]
-            logits = np.stack([self.estimators_[k]._logits(block) for k in members])
+            with np.errstate(all="ignore"):
+                logits = np.stack([self.estimators_[k]._logits(block) for k in members])
             yield rows, members, logits[:, : rows.stop - rows.start]  # (n_members, n_rows)
 
     def _check_new(self, X: Any) -> Any:
