@@ -35,6 +35,20 @@ def test_divergence_of_lbfgs_names_the_iteration(breast_cancer):
 
 
 @ALL_SOLVERS
+@pytest.mark.parametrize("batch_size", ["auto", 7])
+def test_error_of_a_scorer_is_told_as_it_is(solver, batch_size, breast_cancer):
+    def fail(model, X, y):
+        raise ValueError("of the scorer")
+
+    model = make_model(solver, early_stopping=True, scoring=fail)
+    if solver in ("adam", "sgd"):
+        model.set_params(batch_size=batch_size)
+    X, y = breast_cancer
+    with pytest.raises(ValueError, match="of the scorer"):
+        model.fit(X / X.max(axis=0), y)
+
+
+@ALL_SOLVERS
 def test_divergence_says_what_to_change(solver, breast_cancer):
     X, y = breast_cancer
     with pytest.raises(DivergenceError, match=r"StandardScaler.*init_scale"):

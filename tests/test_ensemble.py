@@ -31,7 +31,7 @@ from sklearn.model_selection import (
     cross_val_score,
 )
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler, maxabs_scale
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler, maxabs_scale
 from sklearn.utils import estimator_checks
 from sklearn.utils._testing import assert_allclose_dense_sparse
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -453,6 +453,59 @@ def test_only_ratios_of_weights_matter_to_the_defaults(numbers):
     assert_allclose(*probabilities, atol=1e-3)
     boosted = AdaBoostClassifier(models[0], n_estimators=2).fit(X, y)
     assert boosted.score(X, y) > models[0].score(X, y) - 0.05
+
+
+@pytest.mark.parametrize("wrap", [lambda encoder: encoder, make_pipeline])
+def test_function_as_encoder_is_called_in_training_too(wrap):
+    X = np.exp(2 * np.random.RandomState(0).standard_normal((240, 3)))
+    y = np.log(X[:, 0] * X[:, 1]) > 0
+    model = small(n_estimators=2, encoder=wrap(FunctionTransformer(np.log))).fit(X, y)
+    encoded = small(n_estimators=2, encoder=None).fit(np.log(X), y)
+    assert_allclose(model.predict_proba(X), encoded.predict_proba(np.log(X)), rtol=1e-5)
+
+
+def test_log_odds_are_finite_where_probabilities_are_not():
+    X = np.random.RandomState(0).standard_normal((240, 3))
+    y = X[:, 0] + X[:, 1] > 0
+    X[0], y[0] = [300, 300, 0], False  # as wrong as can be
+    model = small(encoder=None).fit(X, y)
+    assert np.isfinite(model.oof_log_loss_)
+    assert np.isfinite(model.oof_decision_function_).all()
+    far = 1e3 * X
+    logs = model.predict_log_proba(far)
+    assert np.isfinite(logs).all()
+    assert_allclose(logs[:, 1] - logs[:, 0], model.decision_function(far))
+    near = model.predict_proba(X[1:])
+    assert_allclose(np.exp(model.predict_log_proba(X[1:])), near, rtol=1e-9)
+
+
+def test_warm_start_goes_on_with_the_same_encoders(numbers):
+    X, y = numbers
+    model = small(n_estimators=2, encoder=TableEncoder(n_bins=8), warm_start=True).fit(X, y)
+    model.set_params(n_estimators=4, encoder=TableEncoder(n_bins=2))
+    with pytest.raises(ValueError, match=r"TableEncoder.* is another than TableEncoder"):
+        model.fit(X, y)
+    model.set_params(encoder=TableEncoder(n_bins=8)).fit(X, y)
+    assert len(model.estimators_) == 4
+
+
+def test_parameters_of_no_encoder_cannot_be_set():
+    with pytest.raises(ValueError, match=r"encoder__n_bins needs an encoder.*'auto'"):
+        DeepEnsembleClassifier().set_params(encoder__n_bins=4)
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        (["a", None] * 120, "groups has 120 missing"),
+        (np.array(["a", 1] * 120, object), "groups mixes labels"),
+        (np.zeros((240, 2)), "groups"),
+    ],
+)
+def test_groups_that_cannot_be_used_are_named(groups, message):
+    X = np.random.RandomState(0).standard_normal((240, 2))
+    with pytest.raises(ValueError, match=message):
+        small().fit(X, X[:, 0] > 0, groups=groups)
 
 
 def test_failed_fit_leaves_the_ensemble_as_it_was(numbers):

@@ -161,6 +161,16 @@ def test_scorer_with_the_positive_label_scores_text(client, X):
     assert_allclose(remote.validation_scores_, local.validation_scores_)
 
 
+@pytest.mark.parametrize("kind", [DeepBinaryClassifier, DeepEnsembleClassifier])
+def test_labels_that_are_objects_can_be_scored(X, kind):
+    y = (X[:, 0] > 0).astype(object)
+    model = kind(random_state=0)
+    if kind is DeepBinaryClassifier:
+        model.set_params(max_iter=2, tol=None)
+    model.fit(X, y)
+    assert model.score(X, y) == model.score(X, y.astype(int))
+
+
 def test_masked_entries_are_no_data():
     X = np.random.RandomState(0).standard_normal((40, 2))
     y = np.arange(40) % 2

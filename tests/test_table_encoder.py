@@ -15,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
@@ -398,3 +400,116 @@ def test_fit_takes_little_more_than_the_table(rng):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1.5 * X.nbytes
+
+
+# ---------------------------------------------------------------------- what fit knew
+
+
+@pytest.mark.parametrize("method", ["fit", "fit_transform"])
+def test_failed_fit_leaves_the_encoder_as_it_was(table, method):
+    encoder = TableEncoder(n_bins=0)
+    bad = table.assign(text=[[1]] * 300)
+    with pytest.raises(TypeError, match="'text'"):
+        getattr(encoder, method)(bad)
+    with pytest.raises(NotFittedError):
+        encoder.transform(table)
+    expected = encoder.fit_transform(table)
+    with pytest.raises(TypeError, match="'text'"):
+        getattr(encoder, method)(bad)
+    np.testing.assert_array_equal(encoder.transform(table), expected)
+    with pytest.raises(ValueError, match="bins='tree' needs y"):
+        getattr(encoder.set_params(bins="tree", n_bins=4), method)(table)
+    np.testing.assert_array_equal(encoder.transform(table), expected)
+
+
+def test_outputs_take_the_names_that_columns_had_before_a_step(rng):
+    X = rng.choice([1.0, 2, 3], (60, 2))
+    encoder = TableEncoder(n_bins=0, categorical_features=[1]).fit(X)
+    assert encoder.get_feature_names_out().tolist() == ["x0", "x1_1", "x1_2", "x1_3"]
+    assert encoder.get_feature_names_out(["a", "b"]).tolist() == ["a", "b_1", "b_2", "b_3"]
+    frame = pd.DataFrame(X, columns=["age", "sex"])
+    pipeline = make_pipeline(SimpleImputer(), TableEncoder(n_bins=0)).fit(frame)
+    assert pipeline.get_feature_names_out().tolist() == ["age", "sex"]
+
+
+def test_dates_are_the_same_categories_in_every_form():
+    days = pd.Series(pd.to_datetime(["2020-01-01", "2020-02-01", None] * 12))
+    forms = [
+        days.dt.as_unit("ns"),
+        days.dt.as_unit("s"),
+        days.astype(object),
+        pd.Series([None if day is pd.NaT else day.date() for day in days], dtype=object),
+    ]
+    encoder = TableEncoder(["day"]).fit(pd.DataFrame({"day": forms[0]}))
+    for form in forms:
+        np.testing.assert_array_equal(
+            encoder.transform(pd.DataFrame({"day": form})), np.eye(3)[[0, 1, 2] * 12, :2]
+        )
+
+
+def test_dates_of_numpy_that_are_objects_are_dates():
+    days = np.array(["2020-01-01", "2021-01-01", "NaT", "2022-06-01"] * 9, "datetime64[D]")
+    objects = pd.Series([*days], dtype=object)
+    np.testing.assert_array_equal(
+        TableEncoder().fit_transform(pd.DataFrame({"day": objects})),
+        TableEncoder().fit_transform(pd.DataFrame({"day": pd.Series(days.astype("M8[s]"))})),
+    )
+
+
+def test_numbers_are_no_dates():
+    days = pd.DataFrame({"day": pd.date_range("2020-01-01", periods=50)})
+    numbers = pd.DataFrame({"day": np.arange(50) * 1000})
+    spans = pd.DataFrame({"day": pd.to_timedelta(np.arange(50), unit="h")})
+    gaps = pd.DataFrame({"day": [None, np.nan]})
+    tables = {"date": days, "number": numbers, "duration": spans}
+    for unit, fitted in tables.items():
+        encoder = TableEncoder().fit(fitted)
+        for other, table in tables.items():
+            if unit == other:
+                encoder.transform(table)
+                continue
+            message = f"Column 'day' holds {unit}s in fit, and {other}s now"
+            with pytest.raises(ValueError, match=message):
+                encoder.transform(table)
+        assert encoder.transform(gaps).shape == (2, encoder.n_outputs_)
+
+
+def test_tables_of_pyarrow_keep_their_names(rng):
+    pyarrow = pytest.importorskip("pyarrow")
+    frame = pd.DataFrame({"x": rng.standard_normal(40), "t": ["a", "b"] * 20})
+    encoder = TableEncoder().fit(frame)
+    table = pyarrow.Table.from_pandas(frame)
+    np.testing.assert_array_equal(encoder.transform(table), encoder.transform(frame))
+    with pytest.raises(ValueError, match="same order"):
+        encoder.transform(table.select(["t", "x"]))
+
+
+@pytest.mark.parametrize(
+    ("column", "given"),
+    [
+        (np.array([1j, 2, 3] * 9, object), None),
+        (np.array([1j, 2, 3] * 9, object), ["c"]),
+        ([[1], [2], [3]] * 9, ["c"]),
+        (np.array([10**400, 1, 2] * 9, object), None),
+        (pl.Series(np.ones((27, 2))), None),
+    ],
+)
+def test_column_that_is_neither_number_nor_category_is_named(column, given):
+    frame = pl.DataFrame({"c": column}) if isinstance(column, pl.Series) else {"c": column}
+    frame = frame if isinstance(frame, pl.DataFrame) else pd.DataFrame(frame)
+    with pytest.raises((TypeError, ValueError), match="Column 'c'"):
+        TableEncoder(given).fit(frame)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.linspace(0, 1, 60), "continuous"),
+        (np.arange(60) % 3, "y has the labels 0, 1, 2"),
+        ([0, 1, np.nan] * 20, "NaN"),
+        (["a", "b", None] * 20, "y has 20 missing labels"),
+    ],
+)
+def test_bins_of_a_tree_need_two_classes(rng, y, message):
+    with pytest.raises(ValueError, match=message):
+        TableEncoder(bins="tree").fit(rng.standard_normal((60, 2)), y)

@@ -27,7 +27,7 @@ from skdnn.ensemble.defaults import (
 )
 from skdnn.ensemble.encoded import EncodedTable, encoded_blocks, resolve_encoder
 from skdnn.ensemble.folds import Rows, check_rows, draw_seed, make_folds
-from skdnn.ensemble.judgement import Judgement, both_sides, log_odds
+from skdnn.ensemble.judgement import Judgement, both_sides
 from skdnn.ensemble.members import Member, fit_member
 from skdnn.network.loss import probability
 from skdnn.numerics.threads import single_blas_thread
@@ -86,8 +86,8 @@ class DeepEnsembleClassifier(
         ``joblib.parallel_config`` says otherwise; -1 is one a core. Results do not depend on it.
     warm_start : bool, default=False
         Whether `fit` adds networks to those that there are, up to ``n_estimators``, all the same
-        as if there had been so many of the same kinds in the first call. X and y must be those of
-        then.
+        as if there had been so many of the same kinds, on the same folds, in the first call. X, y
+        and encoders must be those of then.
     verbose : int, default=0
         1: print a line for each network; more: each network's ``verbose`` is 1 less.
     random_state : int, RandomState instance or None, default=None
@@ -335,9 +335,21 @@ class DeepEnsembleClassifier(
         sums = np.zeros((2, X.shape[0]))
         with single_blas_thread():
             for rows, members, logits in self._member_logits(X):
-                sides = both_sides(logits)  # (2, n_members, n_rows)
-                for place, k in enumerate(members):
-                    sums[:, rows] += self.estimator_weights_[k] * sides[:, place]
+                for k, says in zip(members, logits.astype(np.float64), strict=True):
+                    weight = self.estimator_weights_[k]
+                    sums[0, rows] += weight * probability(-says)
+                    sums[1, rows] += weight * probability(says)
+        return sums
+
+    def _mean_logarithms(self, X: Any) -> Array:
+        """Return the logarithm of each class' probability, (2, n_samples)."""
+        X = self._check_new(X)
+        sums = np.full((2, X.shape[0]), -np.inf)
+        with single_blas_thread(), np.errstate(all="ignore"):
+            shares = np.log(self.estimator_weights_)
+            for rows, members, logits in self._member_logits(X):
+                for k, says in zip(members, logits, strict=True):
+                    sums[:, rows] = np.logaddexp(sums[:, rows], both_sides(says) + shares[k])
         return sums
 
     def predict_proba(self, X: ArrayLike) -> Array:
@@ -371,9 +383,9 @@ class DeepEnsembleClassifier(
         Returns
         -------
         log_probabilities : ndarray of shape (n_samples, 2)
-            Finite: small probabilities are from their own side of the logit.
+            Finite, also where a probability is 0 in any floating point.
         """
-        return np.log(self._mean_probabilities(X).T)
+        return self._mean_logarithms(X).T
 
     def decision_function(self, X: ArrayLike) -> Array:
         """Return the log-odds of ``classes_[1]``, by the mean probability.
@@ -388,7 +400,8 @@ class DeepEnsembleClassifier(
         log_odds : ndarray of shape (n_samples,)
             float64.
         """
-        return log_odds(self._mean_probabilities(X))
+        negative, positive = self._mean_logarithms(X)
+        return positive - negative
 
     def predict(self, X: ArrayLike) -> Array:
         """Return the more probable class of each row.
@@ -445,8 +458,14 @@ class DeepEnsembleClassifier(
         Raises
         ------
         ValueError
-            For a name that is none, or of the ``estimator`` where that is None.
+            For a name that is none, or of an ``estimator`` or ``encoder`` that is not given.
         """
+        nested = [name for name in params if name.startswith("encoder__")]
+        if nested and isinstance(params.get("encoder", self.encoder), str | None):
+            raise ValueError(
+                f"{nested[0]} needs an encoder to be set on, but encoder is "
+                f"{params.get('encoder', self.encoder)!r}: give one, encoder=TableEncoder(...)."
+            )
         nested = [name for name in params if name.startswith("estimator__")]
         if nested and params.get("estimator", self.estimator) is None:
             raise ValueError(

@@ -9,6 +9,7 @@ import math
 from typing import Any, NamedTuple
 
 from sklearn.base import clone
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import InputTags, get_tags
 
 from skdnn.classifier import DeepBinaryClassifier
@@ -20,6 +21,7 @@ __all__ = [
     "check_kinds",
     "count_folds",
     "input_tags",
+    "is_identity",
     "kinds_to_continue",
     "resolve_estimator",
 ]
@@ -128,9 +130,30 @@ def kinds_to_continue(model: Any) -> list[Kind]:
             f"There are networks of {n_kinds} kinds, which warm_start=True goes on from, and "
             f"{len(kinds)} kinds now."
         )
+    for kind, fitted in zip(kinds, model._kind_encoders, strict=True):
+        if not _is_alike(kind.encoder, fitted):
+            raise ValueError(
+                f"The encoder {fitted!r:.200} of the networks that warm_start=True goes on from is "
+                f"another than {kind.encoder!r:.200} now (encoder, kinds, categorical_features)."
+            )
     if n_before == model.n_estimators:
         warn(f"There are n_estimators={n_before} networks already: warm_start=True adds none.")
     return kinds
+
+
+def is_identity(encoder: Any) -> bool:
+    """Return whether an encoder is what stands for ``encoder=None``."""
+    return type(encoder) is FunctionTransformer and encoder.func is None
+
+
+def _is_alike(encoder: Any, fitted: Any) -> bool:
+    """Return whether an encoder is what another was before it was fitted and got a seed."""
+    if encoder is None:
+        return is_identity(fitted)
+    if not isinstance(encoder, TableEncoder):
+        return type(encoder) is type(fitted)
+    drawn = ("random_state",) if encoder.random_state is None else ()
+    return isinstance(fitted, TableEncoder) and fitted._encodes_as(encoder, but=drawn)
 
 
 def input_tags(encoder: Any) -> InputTags:

@@ -16,6 +16,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import check_array, gen_batches
 
 from skdnn.datasets.prepared import PreparedRows
+from skdnn.ensemble.defaults import is_identity
 from skdnn.ensemble.folds import Fold, take
 from skdnn.preprocessing import TableEncoder
 
@@ -91,7 +92,7 @@ class EncodedTable:
                 self.encoder = twins[0] if twins else with_other_bins(encoder, self._rows, y)
             else:
                 self._rows = encoder._learn(X, y)
-        elif isinstance(encoder, FunctionTransformer):
+        elif is_identity(encoder):
             self._rows = _as_rows(X)
         elif not fitted:
             encoder.fit(X, y)

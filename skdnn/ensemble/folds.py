@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
 from sklearn.utils import check_consistent_length
 
-from skdnn.training.targets import check_sample_weight, encode_labels
+from skdnn.training.targets import check_sample_weight, encode_labels, plain_labels
 
 __all__ = ["Fold", "Rows", "check_rows", "draw_seed", "make_folds", "take"]
 
@@ -111,7 +111,13 @@ def check_rows(
             f"but have {positive.size} rows."
         )
     weight = check_sample_weight(sample_weight, positive.size)
-    groups = None if groups is None else np.asarray(groups)
+    if groups is not None:
+        groups = np.asarray(groups)
+        if groups.ndim != 1:
+            raise ValueError(
+                f"groups must have shape ({positive.size},), one a row of X; got {groups.shape}."
+            )
+        groups = plain_labels(groups, "groups")
     rows = Rows(X, classes[positive.astype(np.intp)], positive, weight, groups)
     if np.unique(positive[rows.weighted]).size < 2:
         raise ValueError(
@@ -157,9 +163,10 @@ def make_folds(cv: Any, n_members: int, rows: Rows, root: int) -> list[Fold]:
             if part.size == 0:
                 raise ValueError(f"cv gives network {k} no rows of positive weight to {what}.")
         if np.unique(weighted.positive[train]).size < 2:
+            (label,) = weighted.y[train[:1]].tolist()
             raise ValueError(
-                f"cv gives network {k} rows of one class to train on: {weighted.y[train[0]]!r}. "
-                "Use a stratified splitter."
+                f"cv gives network {k} rows of one class to train on: {label!r}. Use a stratified "
+                "splitter."
             )
         folds.append(Fold(train, held_out, len(weighted.y)))
     return folds

@@ -9,9 +9,9 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_expit
 
-from skdnn.network.loss import log_loss, probability, signs_of
+from skdnn.network.loss import log_loss, signs_of
 
-__all__ = ["Judge", "Judgement", "both_sides", "log_odds"]
+__all__ = ["Judge", "Judgement", "both_sides"]
 
 Array = np.ndarray
 
@@ -20,18 +20,16 @@ _N_PARTS = 4
 
 
 def both_sides(logits: Array) -> Array:
-    """Return the probabilities of both classes, in float64: a first axis of 2."""
+    """Return the logarithms of both classes' probabilities, in float64: a first axis of 2.
+
+    Logarithms, since the mean of probabilities that are 0 in any floating point would have none.
+    """
     logits = logits.astype(np.float64)
-    return np.stack([probability(-logits), probability(logits)])
-
-
-def log_odds(sides: Array) -> Array:
-    """Return the log-odds of what `both_sides` gives, or of weighted sums of it."""
-    return np.log(sides[1]) - np.log(sides[0])
+    return np.stack([log_expit(-logits), log_expit(logits)])
 
 
 class Judgement:
-    """Sums of out-of-fold probabilities, for each kind of network.
+    """Logarithms of sums of out-of-fold probabilities, for each kind of network.
 
     Parameters
     ----------
@@ -40,7 +38,7 @@ class Judgement:
 
     def __init__(self, n_kinds: int, n_rows: int) -> None:
         self.n_kinds, self.n_rows = n_kinds, n_rows
-        self._sums = np.zeros((n_kinds, 2, n_rows), np.float32)
+        self._sums = np.full((n_kinds, 2, n_rows), -np.inf, np.float32)
         self._counts = np.zeros((n_kinds, n_rows), np.int16)
 
     def with_more(self, kinds: list[int], rows: list[Array], logits: list[Array]) -> Judgement:
@@ -58,18 +56,21 @@ class Judgement:
         more = Judgement(self.n_kinds, self.n_rows)
         more._sums[...], more._counts[...] = self._sums, self._counts
         for kind, place, says in zip(kinds, rows, logits, strict=True):
-            more._sums[kind][:, place] += both_sides(says)
+            sums = more._sums[kind]
+            sums[:, place] = np.logaddexp(sums[:, place], both_sides(says))
             more._counts[kind][place] += 1
         return more
 
     def log_odds(self, kind_weights: Array) -> Array:
         """Return the log-odds of each row, NaN where no network judged it."""
-        judged = self._counts > 0
-        weights = np.where(judged, kind_weights[:, np.newaxis], 0) / np.maximum(self._counts, 1)
-        result = np.full(self.n_rows, np.nan)
-        known = judged.any(axis=0)
-        result[known] = log_odds(np.einsum("ksn,kn->sn", self._sums, weights)[:, known])
-        return result
+        negative, positive = np.full((2, self.n_rows), -np.inf)
+        with np.errstate(all="ignore"):
+            for sums, counts, weight in zip(self._sums, self._counts, kind_weights, strict=True):
+                share = np.log(weight) - np.log(counts)  # infinite where there is nothing to add
+                share[counts == 0] = -np.inf
+                negative = np.logaddexp(negative, sums[0] + share)
+                positive = np.logaddexp(positive, sums[1] + share)
+            return positive - negative
 
     def log_loss(self, kind_weights: Array, positive: Array, sample_weight: Array | None) -> float:
         """Return the log loss of the rows that were judged and weigh something."""
@@ -109,7 +110,9 @@ class Judgement:
         if m == 1 or not common.any():
             return equal
         sums = self._sums[:, positive[common].astype(np.intp), np.flatnonzero(common)]
-        of_label = sums.astype(np.float64) / self._counts[:, common]
+        of_label = sums - np.log(self._counts[:, common], dtype=np.float64)
+        # in units of the largest: what all kinds think impossible alike says nothing of them
+        of_label = np.exp(of_label - of_label.max(axis=0))
         weight = np.ones(of_label.shape[1])
         if sample_weight is not None:
             weight = sample_weight[common] / sample_weight[common].mean()

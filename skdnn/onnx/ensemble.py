@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from skl2onnx._parse import _parse_sklearn
 from skl2onnx.common.data_types import DoubleTensorType, StringTensorType
-from sklearn.preprocessing import FunctionTransformer
 
+from skdnn.ensemble.defaults import is_identity
 from skdnn.onnx.classifier import (
     add_labels,
     add_logits,
@@ -29,7 +29,7 @@ def infer_ensemble_outputs(operator: Any) -> None:
     for encoder in operator.raw_operator.encoders_:
         if isinstance(encoder, TableEncoder):
             check_inputs(operator, encoder, "DeepEnsembleClassifier")
-        elif isinstance(encoder, FunctionTransformer):
+        elif is_identity(encoder):
             infer_network_outputs(operator)
     first = operator.inputs[0].type  # of which skl2onnx expects the others' type
     infer_outputs(operator, isinstance(first, DoubleTensorType))
@@ -70,7 +70,7 @@ def _add_encoder(
         if key not in prepared:
             prepared[key] = add_prepared(graph, encoder, inputs)
         return add_encoded(graph, encoder, prepared[key])
-    if isinstance(encoder, FunctionTransformer):  # encoder=None
+    if is_identity(encoder):
         return graph.side_by_side([graph.cast(v.full_name, np.float32) for v in inputs])
     (variable,) = _parse_sklearn(scope, encoder, list(inputs))
     if isinstance(variable.type, StringTensorType):

@@ -24,12 +24,15 @@ _COLUMNS: dict[str, tuple[str, Any]] = {
     "scale": ("f8", 1.0),
     "is_constant": ("?", False),
     "has_gaps": ("?", False),
+    "unit": ("i8", 0),
     "n_edges": ("i8", 0),
     "n_levels": ("i8", 0),
     "is_text": ("?", False),
     "group": ("i8", -1),
     "has_log_odds": ("?", False),
 }
+# What the numbers of a column are
+_UNITS = ("", "number", "date", "duration")
 # All columns' entries, one after the other
 _ENTRIES = {"edges": "f4", "codes": "i8", "log_odds": "f8", "number_levels": "f8"}
 
@@ -72,6 +75,7 @@ def _pack_columns(encoder: TableEncoder) -> dict[str, Array]:
                 "scale": column.scale,
                 "is_constant": column.is_constant,
                 "has_gaps": column.has_gaps,
+                "unit": _UNITS.index(column.unit),
                 "n_edges": len(mine),
             }
         else:
@@ -185,6 +189,7 @@ def _unpack_columns(
     stored = {
         name: mine.get(f"columns/{name}", dtype, n_columns).tolist()
         for name, (dtype, _) in _COLUMNS.items()
+        if name != "unit" or "columns/unit" in mine  # which earlier files lack
     }
     entries = {name: mine.get(f"columns/{name}", dtype) for name, dtype in _ENTRIES.items()}
     if "columns/text_levels" in mine:
@@ -210,7 +215,10 @@ def _unpack_columns(
             if (np.diff(edges[-1]) <= 0).any():
                 raise ValueError("'columns/edges' do not increase.")
             number = {k: found[k] for k in ("center", "scale", "is_constant", "has_gaps")}
-            columns.append((source, Number(**number)))
+            unit = found.get("unit", 0)
+            if not 0 <= unit < len(_UNITS):
+                raise ValueError(f"'columns/unit' holds {unit}, which stands for none.")
+            columns.append((source, Number(**number, unit=_UNITS[unit])))
             continue
         n_levels, group = found["n_levels"], found["group"]
         levels = take("text_levels" if found["is_text"] else "number_levels", n_levels)

@@ -11,7 +11,7 @@ from sklearn.preprocessing import FunctionTransformer
 from skdnn.classifier import DeepBinaryClassifier
 from skdnn.container.exact_json import decode, encode
 from skdnn.ensemble import DeepEnsembleClassifier
-from skdnn.ensemble.defaults import check_kinds
+from skdnn.ensemble.defaults import check_kinds, is_identity
 from skdnn.persistence.encoder import pack_encoder, unpack_encoder
 from skdnn.persistence.model import (
     pack_classes,
@@ -71,7 +71,7 @@ def pack_ensemble(model: DeepEnsembleClassifier) -> tuple[Attributes, Arrays]:
         path = f"encoders/{i}"
         if isinstance(encoder, TableEncoder):
             more_attributes, more_arrays = pack_encoder(encoder, path)
-        elif isinstance(encoder, FunctionTransformer) and encoder.func is None:
+        elif is_identity(encoder):
             more_attributes, more_arrays = {}, {f"{path}/none": np.zeros(1, bool)}
         else:
             raise ValueError(

@@ -24,6 +24,7 @@ __all__ = [
     "find_categories",
     "is_gap",
     "numbers_of",
+    "unit_of",
 ]
 
 Array = np.ndarray
@@ -82,12 +83,21 @@ class Table:
 
         Raises
         ------
-        ValueError
-            For complex numbers.
+        ValueError, TypeError
+            For complex numbers, and for what is no column of single values.
         """
-        values = _to_numpy(self.series(j))
+        series, name = self.series(j), self.names[j]
+        try:
+            values = _to_numpy(series)
+        except Exception as error:
+            raise TypeError(f"Column {name!r}, {series.dtype}, cannot be read: {error}") from error
+        if values.ndim != 1:
+            raise TypeError(
+                f"Column {name!r} has {values.ndim - 1} dimensions too many, {series.dtype}: make "
+                "columns of what stands in a cell."
+            )
         if values.dtype.kind == "c":
-            raise ValueError(f"Complex data not supported: column {self.names[j]!r} has it.")
+            raise ValueError(f"Complex data not supported: column {name!r} has it.")
         return values
 
     def kind(self, j: int) -> str:
@@ -105,18 +115,24 @@ class Table:
             return "number"
         if values.dtype.kind in "US":
             return "category"
-        present = values[~_missing(values)]
-        types = set(map(type, present.tolist()))
-        if all(issubclass(type_, _NUMBERS + _DATES) for type_ in types):
-            return "number"
-        for value in present.tolist():
-            if not isinstance(value, (str, bytes, *_NUMBERS, *_DATES)):
-                raise TypeError(
-                    f"Column {self.names[j]!r} has values of type {type(value).__name__}, like "
-                    f"{value!r:.50}: only numbers, booleans, text, categories and dates can be "
-                    "encoded. Drop the column, or make columns of these from it."
-                )
-        return "category"
+        self.check_objects(j)
+        present = values[~_missing(values)].tolist()
+        types = set(map(type, present))
+        is_number = all(issubclass(type_, _NUMBERS + _DATES) for type_ in types)
+        return "number" if is_number else "category"
+
+    def check_objects(self, j: int) -> None:
+        """Raise TypeError when column j, if it is of objects, holds what cannot be encoded."""
+        values = self.values(j)
+        if values.dtype.kind == "O" and not _is_categorical(self.series(j).dtype):
+            kinds = (str, bytes, *_NUMBERS, *_DATES)
+            for value in values[~_missing(values)].tolist():
+                if isinstance(value, complex) or not isinstance(value, kinds):
+                    raise TypeError(
+                        f"Column {self.names[j]!r} has values of type {type(value).__name__}, like "
+                        f"{value!r:.50}: only numbers, booleans, text, categories and dates can be "
+                        "encoded. Drop the column, or make columns of these from it."
+                    )
 
 
 def is_frame(X: Any) -> bool:
@@ -149,6 +165,8 @@ def check_table(X: Any, estimator: Any, *, reset: bool, accept_sparse: bool = Fa
     """
     if hasattr(X, "collect") and not hasattr(X, "shape"):
         raise TypeError(f"X is a {type(X).__name__}, of which no row is known: give X.collect().")
+    if hasattr(X, "column_names") and hasattr(X, "to_pandas"):  # a Table of pyarrow
+        X = X.to_pandas()
     if is_frame(X):
         for size, what in zip(X.shape, ("sample", "feature"), strict=True):
             if size == 0:
@@ -199,7 +217,10 @@ def _missing(values: Array) -> Array:
     """Return where objects are gaps: None, NaN, NaT or pandas.NA."""
     types = set(map(type, values.tolist()))
     gaps = {type_ for type_ in types if type_.__name__ in ("NoneType", "NAType", "NaTType")}
-    floats = {type_ for type_ in types if issubclass(type_, Number) and not issubclass(type_, int)}
+    with_nan = (Number, np.datetime64, np.timedelta64)
+    floats = {
+        type_ for type_ in types if issubclass(type_, with_nan) and not issubclass(type_, int)
+    }
     if not gaps and not floats:
         return np.zeros(len(values), bool)
     missing = (
@@ -239,7 +260,40 @@ def numbers_of(values: Array, name: str) -> Array:
     missing = _missing(values) if values.dtype.kind == "O" else np.zeros(len(values), bool)
     present = values[~missing].tolist()
     numbers = np.full(len(values), np.nan)
-    for kind, types in (("M", datetime.date), ("m", datetime.timedelta)):
+    moments = _moments(present)
+    if moments is not None:
+        numbers[~missing] = moments.astype(np.int64) / 1e6
+        return numbers
+    for value in present:
+        if not isinstance(value, _NUMBERS):
+            raise ValueError(
+                f"Column {name!r} holds numbers in fit, and {value!r:.50} now: give numbers, or "
+                "name the column in categorical_features."
+            )
+    try:
+        numbers[~missing] = np.array(present, np.float64)
+    except OverflowError as error:
+        raise ValueError(f"Column {name!r} has a number beyond those of float64.") from error
+    return numbers
+
+
+def unit_of(values: Array) -> str:
+    """Return what the numbers of a column are: 'number', 'date' or 'duration'; '' of gaps alone."""
+    if values.dtype == object:
+        present = values[~_missing(values)].tolist()
+        moments = _moments(present)
+        if moments is None:
+            return "number" if present else ""
+        values = moments
+    elif values.dtype.kind in "fMm" and (values != values).all():  # NaN, NaT
+        return ""
+    return {"M": "date", "m": "duration"}.get(values.dtype.kind, "number")
+
+
+def _moments(present: list[Any]) -> Array | None:
+    """Return dates, or durations, as NumPy has them, in microseconds; None where some are none."""
+    kinds = (("M", (datetime.date, np.datetime64)), ("m", (datetime.timedelta, np.timedelta64)))
+    for kind, types in kinds:
         if present and all(isinstance(value, types) for value in present):
             naive = [
                 value.astimezone(datetime.UTC).replace(tzinfo=None)
@@ -247,17 +301,8 @@ def numbers_of(values: Array, name: str) -> Array:
                 else value
                 for value in present
             ]
-            moments = np.array(naive, dtype=_SECOND[kind])
-            numbers[~missing] = moments.astype(np.int64) / 1e6
-            return numbers
-    for value in present:
-        if not isinstance(value, _NUMBERS):
-            raise ValueError(
-                f"Column {name!r} holds numbers in fit, and {value!r:.50} now: give numbers, or "
-                "name the column in categorical_features."
-            )
-    numbers[~missing] = np.array(present, np.float64)
-    return numbers
+            return np.array(naive, dtype=_SECOND[kind])
+    return None
 
 
 def categories_of(values: Array) -> Array:
@@ -276,11 +321,16 @@ def categories_of(values: Array) -> Array:
     if values.dtype.kind in "biuf":
         return values.astype(np.float64)
     if values.dtype.kind in "Mm":
-        missing, values = np.isnat(values), values.astype(str).astype(object)
+        missing = np.isnat(values)
+        values = values.astype(_SECOND[values.dtype.kind]).astype(str).astype(object)
         values[missing] = None
     elif values.dtype.kind in "US":
         values = values.astype(object)
     missing = _missing(values)
+    moments = _moments(values[~missing].tolist())
+    if moments is not None:  # the same text, whatever held them
+        values = values.copy()
+        values[~missing] = moments.astype(str)
     types = set(map(type, values[~missing].tolist()))
     if types and all(issubclass(type_, _NUMBERS) for type_ in types):
         numbers = np.full(len(values), np.nan)
@@ -374,6 +424,9 @@ def find_categories(given: Any, table: Table, has_names: bool) -> Array:
         mask = np.zeros(table.n_columns, bool)
     else:
         mask = _check_columns(given, table.names, has_names).copy()
-    for j in np.flatnonzero(~mask).tolist():
-        mask[j] = table.kind(j) == "category"
+    for j in range(table.n_columns):
+        if mask[j]:
+            table.check_objects(j)
+        else:
+            mask[j] = table.kind(j) == "category"
     return mask

@@ -60,12 +60,15 @@ class Number:
         Whether it has one value, so that only its gaps tell anything.
     has_gaps : bool
         Whether it had any in fit.
+    unit : {"number", "date", "duration", ""}
+        What they are; seconds but for the first. Of a file that does not tell: "".
     """
 
     center: float
     scale: float
     is_constant: bool = False
     has_gaps: bool = False
+    unit: str = ""
 
     n_prepared = 1
 

@@ -21,7 +21,7 @@ from sklearn.utils.validation import (
 )
 
 from skdnn.parameters import ENCODER_CONSTRAINTS, fit_context
-from skdnn.preprocessing.columns import Table, categories_of, find_categories, numbers_of
+from skdnn.preprocessing.columns import Table, categories_of, find_categories, numbers_of, unit_of
 from skdnn.preprocessing.encodings import (
     Category,
     Number,
@@ -31,13 +31,15 @@ from skdnn.preprocessing.encodings import (
     learn_number,
 )
 from skdnn.preprocessing.layout import Layout, Output
+from skdnn.training.learned import Learned
+from skdnn.training.targets import encode_labels
 
 __all__ = ["TableEncoder"]
 
 Array = np.ndarray
 
 
-class TableEncoder(TransformerMixin, BaseEstimator):
+class TableEncoder(Learned, TransformerMixin, BaseEstimator):
     """Encode a table as it is, with numbers, categories, text labels and gaps, for a network.
 
     - **Numbers**, booleans and dates (as seconds since 1970): centred by the median, scaled by the
@@ -128,6 +130,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     """
 
     _parameter_constraints = ENCODER_CONSTRAINTS
+    _learned_privately = ("_columns", "_edges", "_layout", "_n_prepared", "_names", "_scaler")
 
     def __init__(
         self,
@@ -172,7 +175,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         ValueError, TypeError
             For a table, a column or a parameter that cannot be used; the message names it.
         """
-        self._learn(X, y)
+        with self._unchanged_on_error():
+            self._learn(X, y)
         return self
 
     @fit_context
@@ -196,7 +200,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         ValueError, TypeError
             As `fit`.
         """
-        return self._encode(self._learn(X, y))
+        with self._unchanged_on_error():
+            return self._encode(self._learn(X, y))
 
     def _learn(self, X: Any, y: Any) -> Any:
         """Learn the encoding; return what is prepared of X."""
@@ -254,6 +259,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         if not self.categorical_features_[j]:
             numbers = numbers_of(values, name)
             number = learn_number(numbers)
+            if isinstance(number, Number):
+                number.unit = unit_of(values)
             return number if isinstance(number, str) else (number, number.prepare(numbers))
         categories = categories_of(values)
         category = learn_category(categories, self.max_levels, self.min_frequency)
@@ -279,7 +286,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         if self.bins == "tree" and self.n_bins:
             if y is None:
                 raise ValueError("bins='tree' needs y: the bins of a number are where it splits y.")
-            positive = np.unique(np.asarray(y), return_inverse=True)[1]
+            positive = encode_labels(y, None)[1].astype(np.intp)
         edges = []
         place = 0
         for _, column in self._columns:
@@ -377,8 +384,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         first = 0
         for j, column in self._columns:
             values = table.values(j)
-            numeric = isinstance(column, Number)
-            data = numbers_of(values, table.names[j]) if numeric else categories_of(values)
+            if isinstance(column, Number):
+                data = numbers_of(values, table.names[j])
+                _check_unit(column.unit, values, table.names[j])
+            else:
+                data = categories_of(values)
             last = first + column.n_prepared
             _fill(prepared[:, first:last], column.prepare(data))
             first = last
@@ -396,7 +406,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         input_features : array-like of str, default=None
-            Names of the columns, which must be those of fit.
+            Names of the columns, which must be those of fit, if that had any.
 
         Returns
         -------
@@ -408,7 +418,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         names = _check_feature_names_in(self, input_features)
         if self._scaler is not None:
             return names
-        return np.array([output.name for output in self._layout.outputs], object)
+        pairs = zip(self._layout.outputs, self._sources.tolist(), strict=True)
+        named = [f"{names[j]}{output.name.removeprefix(self._names[j])}" for output, j in pairs]
+        return np.array(named, object)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -418,6 +430,17 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
+
+
+def _check_unit(unit: str, values: Array, name: str) -> None:
+    """Raise ValueError if numbers came where dates were in fit, or the other way round."""
+    if not unit or (unit == "number" and values.dtype.kind in "biuf"):
+        return
+    now = unit_of(values)
+    if now and now != unit:
+        raise ValueError(
+            f"Column {name!r} holds {unit}s in fit, and {now}s now: give {unit}s again."
+        )
 
 
 def _fill(place: Array, parts: list[Array]) -> None:

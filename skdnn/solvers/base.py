@@ -283,8 +283,7 @@ class FirstOrderSolver(Solver):
                     return True
             except ValueError as error:
                 # of a callback that scores the network, say: told as what it is
-                value, _ = objective.value_and_gradient(objective.all_rows())
-                if math.isfinite(value) and all_finite(objective.gradient):
+                if _is_finite(objective):
                     raise
                 raise DivergenceError(self._diverged(epoch, rate), epoch) from error
         return False
@@ -296,3 +295,9 @@ class FirstOrderSolver(Solver):
             f"{self.schedule.learning_rate_init:.3g}), scale the features (StandardScaler), set "
             "max_grad_norm, or initialise smaller (init, init_scale)."
         )
+
+
+def _is_finite(objective: Objective) -> bool:
+    """Return whether the values and gradients of an epoch's batches are."""
+    values = (objective.value_and_gradient(batch)[0] for batch in objective.batches())
+    return all(math.isfinite(value) and all_finite(objective.gradient) for value in values)

@@ -33,11 +33,11 @@ from skdnn.training.streamed import FileRows
 from skdnn.training.targets import (
     apply_class_weight,
     check_classes,
-    check_labels,
     check_masked,
     check_sample_weight,
     encode_labels,
     held_out_rows,
+    plain_labels,
 )
 
 __all__ = ["DATA", "Preparation", "check_data"]
@@ -82,7 +82,8 @@ def check_data(model: Any, X: Any, y: Any = "no_validation", *, reset: bool = Fa
     for array, name in ((X, "X"), (y, "y")):
         if isinstance(array, np.ma.MaskedArray):
             check_masked(array, name)
-    y = _plain_labels(y)
+    if not isinstance(y, np.ndarray) or y.dtype == object:
+        y = plain_labels(y)
     if not (is_on_disk(X) or isinstance(X, PreparedRows)):
         return validate_data(model, X, y, reset=reset, **DATA)
     if not isinstance(X, PreparedRows):
@@ -97,15 +98,6 @@ def check_data(model: Any, X: Any, y: Any = "no_validation", *, reset: bool = Fa
     y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
     check_consistent_length(X, y)
     return X, y
-
-
-def _plain_labels(y: Any) -> Any:
-    """Return labels that are objects as what they hold; anything else as it is."""
-    try:
-        labels = np.asarray(y)
-    except ValueError:  # scikit-learn says what is wrong with it
-        return y
-    return check_labels(labels) if labels.dtype == object and labels.ndim > 0 else y
 
 
 class Preparation(AbstractContextManager["Preparation"]):

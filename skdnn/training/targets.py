@@ -21,6 +21,7 @@ __all__ = [
     "check_sample_weight",
     "encode_labels",
     "held_out_rows",
+    "plain_labels",
 ]
 
 Array = np.ndarray
@@ -70,6 +71,15 @@ def check_labels(y: Array, name: str = "y") -> Array:
         names = ", ".join(sorted(kind.__name__ for kind in kinds))
         raise ValueError(f"{name} mixes labels of the types {names}: convert them to one.")
     return y
+
+
+def plain_labels(y: Any, name: str = "y") -> Any:
+    """Return labels that are objects as what they hold; anything else as it is."""
+    try:
+        labels = np.asarray(y)
+    except ValueError:  # scikit-learn says what is wrong with it
+        return y
+    return check_labels(labels, name) if labels.dtype == object and labels.ndim > 0 else y
 
 
 def _is_missing(label: Any) -> bool:
