@@ -489,6 +489,26 @@ def test_warm_start_goes_on_with_the_same_encoders(numbers):
     assert len(model.estimators_) == 4
 
 
+@pytest.mark.parametrize("output", ["pandas", "polars"])
+def test_configured_output_of_transformers_changes_nothing(output):
+    rng = np.random.RandomState(0)
+    table = pd.DataFrame({"city": [f"u{i % 80}" for i in range(300)], "a": rng.randn(300)})
+    y = table["a"] > 0
+    sparse = scipy.sparse.random(300, 5, 0.3, format="csr", random_state=0)
+    for X, encoder in ((table, "auto"), (sparse, "auto"), (table[["a"]].to_numpy(), None)):
+        model = small(n_estimators=2, encoder=encoder)
+        expected = model.fit(X, y).predict_proba(X)
+        with sklearn.config_context(transform_output=output):
+            np.testing.assert_array_equal(model.fit(X, y).predict_proba(X), expected)
+
+
+def test_column_of_numbers_and_text_is_one_in_every_fold():
+    mixed = pd.Series([i % 7 for i in range(240)], dtype=object)
+    mixed[5] = "unknown"  # in one fold alone
+    table = pd.DataFrame({"city": [f"u{i % 80}" for i in range(240)], "mixed": mixed})
+    assert np.isfinite(small(encoder="auto").fit(table, np.arange(240) % 2).oof_log_loss_)
+
+
 def test_parameters_of_no_encoder_cannot_be_set():
     with pytest.raises(ValueError, match=r"encoder__n_bins needs an encoder.*'auto'"):
         DeepEnsembleClassifier().set_params(encoder__n_bins=4)

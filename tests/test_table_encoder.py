@@ -513,3 +513,37 @@ def test_column_that_is_neither_number_nor_category_is_named(column, given):
 def test_bins_of_a_tree_need_two_classes(rng, y, message):
     with pytest.raises(ValueError, match=message):
         TableEncoder(bins="tree").fit(rng.standard_normal((60, 2)), y)
+
+
+def test_mixed_categories_are_the_same_alone_and_among_others():
+    column = pd.Series([True, False, "maybe", 2.0, 3] * 12, dtype=object)
+    encoder = TableEncoder(["c"]).fit(pd.DataFrame({"c": column}))
+    together = encoder.transform(pd.DataFrame({"c": column}))
+    assert (together.sum(axis=1) == 1).all()
+    for k in range(5):
+        alone = pd.DataFrame({"c": [column[k]]})
+        np.testing.assert_array_equal(encoder.transform(alone), together[k : k + 1])
+
+
+@pytest.mark.parametrize("dtype", [np.int64, object])
+def test_long_ids_are_told_apart(dtype):
+    ids = 2**60 + np.arange(60) % 3
+    encoder = TableEncoder(["id"])
+    encoded = encoder.fit_transform(pd.DataFrame({"id": ids.astype(dtype)}))
+    np.testing.assert_array_equal(encoded, np.eye(3)[np.arange(60) % 3])
+    np.testing.assert_array_equal(encoder.transform(pd.DataFrame({"id": ids.astype(str)})), encoded)
+
+
+def test_text_is_no_infinite_category():
+    encoder = TableEncoder([0]).fit(np.array([[np.inf], [1], [2]] * 9))
+    np.testing.assert_array_equal(encoder.transform(np.array([["none"]])), [[0, 0, 0]])
+
+
+def test_days_of_pyarrow_are_dates():
+    pyarrow = pytest.importorskip("pyarrow")
+    days = [datetime.date(2020, 1, 1), None, datetime.date(2020, 1, 9)] * 9
+    stored = pd.Series(days, dtype=pd.ArrowDtype(pyarrow.date32()))
+    np.testing.assert_array_equal(
+        TableEncoder().fit_transform(pd.DataFrame({"d": stored})),
+        TableEncoder().fit_transform(pd.DataFrame({"d": pd.Series(days, dtype=object)})),
+    )

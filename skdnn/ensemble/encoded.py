@@ -37,7 +37,7 @@ _TILE = 16
 def resolve_encoder(encoder: Any, seed: int) -> Any:
     """Return an unfitted encoder of what the user gave, seeded if it can be."""
     if encoder is None:
-        return FunctionTransformer()
+        return FunctionTransformer().set_output(transform="default")
     encoder = clone(encoder)
     if "random_state" in encoder.get_params(deep=False) and encoder.random_state is None:
         encoder.set_params(random_state=seed)
@@ -134,7 +134,9 @@ class EncodedTable:
             encoded = encoder.fit_transform(take(self._X, train), y)
             return encoder, _as_rows(encoded), _as_rows(encoder.transform(self._of(held_out)))
         if encoder.encodes_target_:
-            encoder = clone(encoder)
+            # a fold must not make numbers of a column that is none on the whole
+            mask = encoder.categorical_features_.tolist()
+            encoder = clone(encoder).set_params(categorical_features=mask)
             encoded = encoder._encode(encoder._learn(self._of(train), y))
             return encoder, encoded, encoder._encode(encoder._prepare(self._of(held_out)))
         if encoder.uses_target_:

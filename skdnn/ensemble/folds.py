@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
 from sklearn.utils import check_consistent_length
 
-from skdnn.training.targets import check_sample_weight, encode_labels, plain_labels
+from skdnn.training.targets import check_labels, check_sample_weight, encode_labels
 
 __all__ = ["Fold", "Rows", "check_rows", "draw_seed", "make_folds", "take"]
 
@@ -117,7 +117,7 @@ def check_rows(
             raise ValueError(
                 f"groups must have shape ({positive.size},), one a row of X; got {groups.shape}."
             )
-        groups = plain_labels(groups, "groups")
+        groups = check_labels(groups, "groups")
     rows = Rows(X, classes[positive.astype(np.intp)], positive, weight, groups)
     if np.unique(positive[rows.weighted]).size < 2:
         raise ValueError(

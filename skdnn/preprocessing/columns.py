@@ -206,6 +206,8 @@ def _to_numpy(series: Any) -> Array:
     kind = getattr(dtype, "kind", "O")  # of pandas' extension types
     if kind in "biuf" and hasattr(series, "iloc"):
         return series.to_numpy(dtype=np.float64, na_value=np.nan)
+    if str(dtype).startswith("date") and hasattr(series, "iloc"):  # days of pyarrow
+        return series.to_numpy(dtype=object)
     if kind in "Mm" and hasattr(series, "iloc"):
         zone = getattr(dtype, "tz", None) or getattr(getattr(dtype, "pyarrow_dtype", 0), "tz", None)
         moments = series.dt.tz_convert(None) if zone else series
@@ -318,6 +320,8 @@ def categories_of(values: Array) -> Array:
         float64 with NaN for gaps if all values are numbers or booleans; otherwise objects, text
         with None for gaps.
     """
+    if values.dtype.kind in "iu" and values.size and not _are_exact(values.min(), values.max()):
+        return values.astype(str).astype(object)
     if values.dtype.kind in "biuf":
         return values.astype(np.float64)
     if values.dtype.kind in "Mm":
@@ -332,7 +336,11 @@ def categories_of(values: Array) -> Array:
         values = values.copy()
         values[~missing] = moments.astype(str)
     types = set(map(type, values[~missing].tolist()))
-    if types and all(issubclass(type_, _NUMBERS) for type_ in types):
+    if (
+        types
+        and all(issubclass(type_, _NUMBERS) for type_ in types)
+        and _are_exact(*(value for value in values[~missing].tolist() if isinstance(value, int)))
+    ):
         numbers = np.full(len(values), np.nan)
         numbers[~missing] = values[~missing].astype(np.float64)
         return numbers
@@ -343,11 +351,16 @@ def categories_of(values: Array) -> Array:
     return categories
 
 
+def _are_exact(*integers: int) -> bool:
+    """Return whether float64 has these integers."""
+    return all(-(2**53) <= integer <= 2**53 for integer in integers)
+
+
 def as_text(value: Any) -> str:
-    """Return a category as text; a number as it is written in a file."""
+    """Return a category as text; a number as it is written in a file, a boolean as a number."""
     if isinstance(value, bytes):
         return value.decode(errors="backslashreplace")
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, bool | np.bool_) or (isinstance(value, float) and value.is_integer()):
         return str(int(value))
     return str(value)
 

@@ -159,12 +159,12 @@ def _title(level: float | str) -> str:
 
 
 def _as_levels(present: Array, dtype: np.dtype) -> Array:
-    """Return values in the type of a column's levels; text that is no number as infinity."""
+    """Return values in the type of a column's levels; text that is no number as NaN."""
     if dtype.kind == present.dtype.kind:
         return present
     if dtype.kind == "O":
         return np.array([as_text(value) for value in present.tolist()], object)
-    numbers = np.full(len(present), np.inf)
+    numbers = np.full(len(present), np.nan)
     for k, value in enumerate(present.tolist()):
         try:
             numbers[k] = float(value)
@@ -316,6 +316,7 @@ def encode_by_target(
         return None
     folds = StratifiedKFold(n_folds, shuffle=True, random_state=random_state)
     encoder = TargetEncoder(target_type="binary", smooth=_TARGET_SMOOTHING, cv=folds)
+    encoder.set_output(transform="default")  # whatever the caller's configuration says
     crossed = encoder.fit_transform(category.find(categories)[:, np.newaxis], y)[:, 0]
     prior = logit(encoder.target_mean_)
     known = encoder.categories_[0]

@@ -213,7 +213,8 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
             X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32))
             self.categorical_features_ = np.zeros(X.shape[1], bool)
             self.n_outputs_ = X.shape[1]
-            self._scaler = MaxAbsScaler().fit(X)
+            # whatever the caller's configuration says
+            self._scaler = MaxAbsScaler().set_output(transform="default").fit(X)
             return self._scaler.transform(X)
         table = Table(X, self, reset=True)
         if y is not None:
