@@ -5,7 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from skdnn import DeepBinaryClassifier
+from skdnn.training.objective import Objective
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 
@@ -148,3 +153,19 @@ def test_twenty_children_train():
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_looking_for_dead_layers_keeps_blas_to_one_thread(monkeypatch):
+    """A fork while BLAS computes on threads of its own hung in the child, and in the parent."""
+    seen = []
+    look = Objective.dead_layers
+
+    def spy(self):
+        seen.extend(p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas")
+        return look(self)
+
+    monkeypatch.setattr(Objective, "dead_layers", spy)
+    X = np.random.RandomState(0).standard_normal((40, 3))
+    with threadpool_limits(2, user_api="blas"):
+        DeepBinaryClassifier((4,), max_iter=2, tol=None).fit(X, X[:, 0] > 0)
+    assert set(seen) == {1}

@@ -516,20 +516,22 @@ def test_bins_of_a_tree_need_two_classes(rng, y, message):
 
 
 def test_mixed_categories_are_the_same_alone_and_among_others():
-    column = pd.Series([True, False, "maybe", 2.0, 3] * 12, dtype=object)
+    day = datetime.date(2020, 1, 1)
+    values = [True, "maybe", 2.5, 3, Decimal("4.0"), np.float32(0.1), day, datetime.timedelta(1)]
+    column = pd.Series(values * 12, dtype=object)
     encoder = TableEncoder(["c"]).fit(pd.DataFrame({"c": column}))
     together = encoder.transform(pd.DataFrame({"c": column}))
     assert (together.sum(axis=1) == 1).all()
-    for k in range(5):
+    for k in range(len(values)):
         alone = pd.DataFrame({"c": [column[k]]})
         np.testing.assert_array_equal(encoder.transform(alone), together[k : k + 1])
 
 
-@pytest.mark.parametrize("dtype", [np.int64, object])
+@pytest.mark.parametrize("dtype", [np.int64, object, "Int64"])
 def test_long_ids_are_told_apart(dtype):
     ids = 2**60 + np.arange(60) % 3
     encoder = TableEncoder(["id"])
-    encoded = encoder.fit_transform(pd.DataFrame({"id": ids.astype(dtype)}))
+    encoded = encoder.fit_transform(pd.DataFrame({"id": pd.Series(ids).astype(dtype)}))
     np.testing.assert_array_equal(encoded, np.eye(3)[np.arange(60) % 3])
     np.testing.assert_array_equal(encoder.transform(pd.DataFrame({"id": ids.astype(str)})), encoded)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from numbers import Number, Real
+from numbers import Integral, Number, Real
 from typing import Any
 
 import numpy as np
@@ -204,6 +204,10 @@ def _to_numpy(series: Any) -> Array:
     if isinstance(dtype, np.dtype):
         return series.to_numpy()
     kind = getattr(dtype, "kind", "O")  # of pandas' extension types
+    if kind in "iu" and hasattr(series, "iloc"):
+        present = series.dropna()
+        if present.size and not _are_exact(int(present.min()), int(present.max())):
+            return series.to_numpy(dtype=object)
     if kind in "biuf" and hasattr(series, "iloc"):
         return series.to_numpy(dtype=np.float64, na_value=np.nan)
     if str(dtype).startswith("date") and hasattr(series, "iloc"):  # days of pyarrow
@@ -357,10 +361,20 @@ def _are_exact(*integers: int) -> bool:
 
 
 def as_text(value: Any) -> str:
-    """Return a category as text; a number as it is written in a file, a boolean as a number."""
+    """Return a category as text, the same as if all values were of its kind.
+
+    Numbers as they are written in a file, booleans as numbers, dates as NumPy writes them.
+    """
+    if isinstance(value, str):
+        return value
     if isinstance(value, bytes):
         return value.decode(errors="backslashreplace")
-    if isinstance(value, bool | np.bool_) or (isinstance(value, float) and value.is_integer()):
+    moments = _moments([value])
+    if moments is not None:
+        return str(moments.astype(str)[0])
+    if not isinstance(value, Integral | np.bool_):
+        value = float(value)
+    if not isinstance(value, float) or value.is_integer():
         return str(int(value))
     return str(value)
 

@@ -153,7 +153,8 @@ class Training:
         dead: list[int] = []
         if not self._call.incremental:
             # of the latest parameters: that is where training could not go on
-            dead = self._objective.dead_layers()
+            with single_blas_thread():  # or a fork meanwhile leaves BLAS waiting for its threads
+                dead = self._objective.dead_layers()
         return replace(
             self._outcome(weights),
             state=state,
