@@ -104,6 +104,7 @@ def test_small_probabilities_keep_their_precision():
     np.testing.assert_allclose(probabilities, model.predict_proba(X), rtol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:Hidden layer:UserWarning")  # of a single unit, say
 @settings(max_examples=15, deadline=None)
 @given(
     hidden=st.lists(st.integers(1, 9), max_size=3),
