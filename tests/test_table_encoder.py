@@ -355,7 +355,7 @@ def test_column_that_cannot_be_encoded_is_named():
 
 def test_text_among_numbers_is_named():
     encoder = TableEncoder().fit(pd.DataFrame({"a": [1.0, 2.0]}))
-    with pytest.raises(ValueError, match="Column 'a' holds numbers in fit, and 'two' now"):
+    with pytest.raises(ValueError, match="Column 'a' is of numbers, and holds 'two'"):
         encoder.transform(pd.DataFrame({"a": ["one", "two"]}).iloc[1:])
 
 
@@ -525,6 +525,31 @@ def test_mixed_categories_are_the_same_alone_and_among_others():
     for k in range(len(values)):
         alone = pd.DataFrame({"c": [column[k]]})
         np.testing.assert_array_equal(encoder.transform(alone), together[k : k + 1])
+
+
+@pytest.mark.parametrize("others", [[], ["maybe"]])
+def test_booleans_are_the_same_as_text(others):
+    values = [True, False, *others] * 12
+    booleans = pd.Series(values[:2] * 6)
+    encoder = TableEncoder(["c"]).fit(pd.DataFrame({"c": pd.Series(values, dtype=object)}))
+    read = TableEncoder(["c"]).fit(pd.DataFrame({"c": pd.Series(values).astype(str)}))
+    expected = encoder.transform(pd.DataFrame({"c": booleans}))
+    assert expected.sum(axis=1).tolist() == [1] * 12
+    for dtype in (bool, object, "boolean", str):
+        table = pd.DataFrame({"c": booleans.astype(dtype)})
+        np.testing.assert_array_equal(encoder.transform(table), expected)
+        np.testing.assert_array_equal(read.transform(table), expected)
+
+
+def test_last_day_with_a_zone_is_a_date():
+    last = datetime.datetime(
+        9999, 12, 31, 23, tzinfo=datetime.timezone(-datetime.timedelta(hours=8))
+    )
+    days = [last, datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)] * 9
+    encoded = TableEncoder(n_bins=0).fit_transform(
+        pd.DataFrame({"d": pd.Series(days, dtype=object)})
+    )
+    assert (encoded[0] > encoded[1]).all()
 
 
 @pytest.mark.parametrize("dtype", [np.int64, object, "Int64"])

@@ -59,7 +59,7 @@ def table_types(encoder: TableEncoder) -> list[tuple[str, Any]]:
         return [("X", FloatTensorType([None, n_features]))]
     is_text = np.zeros(n_features, bool)
     for j, column in encoder._columns:
-        is_text[j] = isinstance(column, Category) and column.levels.dtype.kind == "O"
+        is_text[j] = isinstance(column, Category) and column.is_text
     names = getattr(encoder, "feature_names_in_", None)
     if names is None and not is_text.any():
         return [("X", DoubleTensorType([None, n_features]))]
@@ -79,7 +79,7 @@ def check_inputs(operator: Any, encoder: TableEncoder, owner: str) -> None:
     places = _places_of_columns(operator.inputs, encoder.n_features_in_, owner)
     names = getattr(encoder, "feature_names_in_", range(encoder.n_features_in_))
     for j, column in encoder._columns:
-        wants_text = isinstance(column, Category) and column.levels.dtype.kind == "O"
+        wants_text = isinstance(column, Category) and column.is_text
         variable, _ = places[j]
         if isinstance(variable.type, StringTensorType) != wants_text:
             found, wanted = ("text", "numbers") if not wants_text else ("numbers", "text")
@@ -181,7 +181,7 @@ def _add_category(graph: Graph, x: str, category: Category) -> str:
     if category.log_odds is not None:
         log_odds = category.log_odds.astype(np.float32)
         parts.append((log_odds[:-1], 0.0, float(log_odds[-1])))
-    if category.levels.dtype.kind == "O":
+    if category.is_text:
         return graph.side_by_side([_add_lookup(graph, x, category, *part) for part in parts])
     x = graph.cast(x, np.float64)
     # not one of a level's tests is true where there is none

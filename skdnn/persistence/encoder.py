@@ -79,10 +79,14 @@ def _pack_columns(encoder: TableEncoder) -> dict[str, Array]:
                 "n_edges": len(mine),
             }
         else:
-            is_text = column.levels.dtype.kind == "O"
-            entries["text_levels" if is_text else "number_levels"].extend(column.levels)
+            levels = "text_levels" if column.is_text else "number_levels"
+            entries[levels].extend(column.levels)
             entries["codes"].extend(column.codes)
-            found |= {"n_levels": len(column.levels), "is_text": is_text, "group": column.group}
+            found |= {
+                "n_levels": len(column.levels),
+                "is_text": column.is_text,
+                "group": column.group,
+            }
             if column.log_odds is not None:
                 entries["log_odds"].extend(column.log_odds)
                 found["has_log_odds"] = True

@@ -6,32 +6,22 @@ Encodes nothing.
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
-from numbers import Integral, Number, Real
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skdnn.datasets.rows import is_on_disk
+from skdnn.preprocessing.values import DATES, NUMBERS, SECOND, are_exact, missing_of
 
 __all__ = [
     "Table",
-    "as_text",
-    "categories_of",
     "check_table",
     "find_categories",
-    "is_gap",
-    "numbers_of",
-    "unit_of",
 ]
 
 Array = np.ndarray
-
-_NUMBERS = (Real, Number, np.bool_)  # a Decimal is no Real
-_DATES = (datetime.date, datetime.timedelta, np.datetime64, np.timedelta64)
-_SECOND = {"M": "datetime64[us]", "m": "timedelta64[us]"}
 
 
 class Table:
@@ -115,24 +105,31 @@ class Table:
             return "number"
         if values.dtype.kind in "US":
             return "category"
-        self.check_objects(j)
-        present = values[~_missing(values)].tolist()
-        types = set(map(type, present))
-        is_number = all(issubclass(type_, _NUMBERS + _DATES) for type_ in types)
+        types = self._types(j, values)
+        is_number = all(issubclass(type_, NUMBERS + DATES) for type_ in types)
         return "number" if is_number else "category"
 
     def check_objects(self, j: int) -> None:
         """Raise TypeError when column j, if it is of objects, holds what cannot be encoded."""
-        values = self.values(j)
-        if values.dtype.kind == "O" and not _is_categorical(self.series(j).dtype):
-            kinds = (str, bytes, *_NUMBERS, *_DATES)
-            for value in values[~_missing(values)].tolist():
-                if isinstance(value, complex) or not isinstance(value, kinds):
-                    raise TypeError(
-                        f"Column {self.names[j]!r} has values of type {type(value).__name__}, like "
-                        f"{value!r:.50}: only numbers, booleans, text, categories and dates can be "
-                        "encoded. Drop the column, or make columns of these from it."
-                    )
+        if not _is_categorical(self.series(j).dtype):
+            values = self.values(j)
+            if values.dtype.kind == "O":
+                self._types(j, values)
+
+    def _types(self, j: int, values: Array) -> set[type]:
+        """Return the types of a column's objects, gaps aside, if all can be encoded."""
+        present = values[~missing_of(values)].tolist()
+        types = set(map(type, present))
+        known = (str, bytes, *NUMBERS, *DATES)
+        for type_ in types:
+            if issubclass(type_, complex) or not issubclass(type_, known):
+                value = next(value for value in present if type(value) is type_)
+                raise TypeError(
+                    f"Column {self.names[j]!r} has values of type {type_.__name__}, like "
+                    f"{value!r:.50}: only numbers, booleans, text, categories and dates can be "
+                    "encoded. Drop the column, or make columns of these from it."
+                )
+        return types
 
 
 def is_frame(X: Any) -> bool:
@@ -197,7 +194,7 @@ def _is_categorical(dtype: Any) -> bool:
 
 
 def _to_numpy(series: Any) -> Array:
-    """Return a column as a NumPy array; gaps of nullable integers and booleans become NaN."""
+    """Return a column as a NumPy array; gaps of nullable integers become NaN."""
     if isinstance(series, np.ndarray):
         return series
     dtype = series.dtype
@@ -206,184 +203,19 @@ def _to_numpy(series: Any) -> Array:
     kind = getattr(dtype, "kind", "O")  # of pandas' extension types
     if kind in "iu" and hasattr(series, "iloc"):
         present = series.dropna()
-        if present.size and not _are_exact(int(present.min()), int(present.max())):
+        if present.size and not are_exact(int(present.min()), int(present.max())):
             return series.to_numpy(dtype=object)
-    if kind in "biuf" and hasattr(series, "iloc"):
+    if kind == "b" and hasattr(series, "iloc"):
+        return series.to_numpy(dtype=object, na_value=None)
+    if kind in "iuf" and hasattr(series, "iloc"):
         return series.to_numpy(dtype=np.float64, na_value=np.nan)
     if str(dtype).startswith("date") and hasattr(series, "iloc"):  # days of pyarrow
         return series.to_numpy(dtype=object)
     if kind in "Mm" and hasattr(series, "iloc"):
         zone = getattr(dtype, "tz", None) or getattr(getattr(dtype, "pyarrow_dtype", 0), "tz", None)
         moments = series.dt.tz_convert(None) if zone else series
-        return moments.to_numpy(dtype=_SECOND[kind])
+        return moments.to_numpy(dtype=SECOND[kind])
     return np.asarray(series.to_numpy())
-
-
-def _missing(values: Array) -> Array:
-    """Return where objects are gaps: None, NaN, NaT or pandas.NA."""
-    types = set(map(type, values.tolist()))
-    gaps = {type_ for type_ in types if type_.__name__ in ("NoneType", "NAType", "NaTType")}
-    with_nan = (Number, np.datetime64, np.timedelta64)
-    floats = {
-        type_ for type_ in types if issubclass(type_, with_nan) and not issubclass(type_, int)
-    }
-    if not gaps and not floats:
-        return np.zeros(len(values), bool)
-    missing = (
-        type(value) in gaps or (type(value) in floats and value != value)
-        for value in values.tolist()
-    )
-    return np.fromiter(missing, bool, len(values))
-
-
-def numbers_of(values: Array, name: str) -> Array:
-    """Return a column's values as floats.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n_samples,)
-        Of numbers, booleans, dates, or objects that are such.
-    name : str
-        Of the column, for messages.
-
-    Returns
-    -------
-    numbers : ndarray of shape (n_samples,)
-        float32 if the values are, else float64. Gaps are NaN. Dates are seconds since 1970,
-        durations are seconds.
-
-    Raises
-    ------
-    ValueError
-        When a value is no number.
-    """
-    if values.dtype.kind in "Mm":
-        seconds = values.astype(_SECOND[values.dtype.kind]).astype(np.int64) / 1e6
-        seconds[np.isnat(values)] = np.nan
-        return seconds
-    if values.dtype.kind in "biuf":
-        return values.astype(np.float64 if values.dtype != np.float32 else np.float32, copy=False)
-    missing = _missing(values) if values.dtype.kind == "O" else np.zeros(len(values), bool)
-    present = values[~missing].tolist()
-    numbers = np.full(len(values), np.nan)
-    moments = _moments(present)
-    if moments is not None:
-        numbers[~missing] = moments.astype(np.int64) / 1e6
-        return numbers
-    for value in present:
-        if not isinstance(value, _NUMBERS):
-            raise ValueError(
-                f"Column {name!r} holds numbers in fit, and {value!r:.50} now: give numbers, or "
-                "name the column in categorical_features."
-            )
-    try:
-        numbers[~missing] = np.array(present, np.float64)
-    except OverflowError as error:
-        raise ValueError(f"Column {name!r} has a number beyond those of float64.") from error
-    return numbers
-
-
-def unit_of(values: Array) -> str:
-    """Return what the numbers of a column are: 'number', 'date' or 'duration'; '' of gaps alone."""
-    if values.dtype == object:
-        present = values[~_missing(values)].tolist()
-        moments = _moments(present)
-        if moments is None:
-            return "number" if present else ""
-        values = moments
-    elif values.dtype.kind in "fMm" and (values != values).all():  # NaN, NaT
-        return ""
-    return {"M": "date", "m": "duration"}.get(values.dtype.kind, "number")
-
-
-def _moments(present: list[Any]) -> Array | None:
-    """Return dates, or durations, as NumPy has them, in microseconds; None where some are none."""
-    kinds = (("M", (datetime.date, np.datetime64)), ("m", (datetime.timedelta, np.timedelta64)))
-    for kind, types in kinds:
-        if present and all(isinstance(value, types) for value in present):
-            naive = [
-                value.astimezone(datetime.UTC).replace(tzinfo=None)
-                if getattr(value, "tzinfo", None)
-                else value
-                for value in present
-            ]
-            return np.array(naive, dtype=_SECOND[kind])
-    return None
-
-
-def categories_of(values: Array) -> Array:
-    """Return a column's values as categories that can be compared.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n_samples,)
-
-    Returns
-    -------
-    categories : ndarray of shape (n_samples,)
-        float64 with NaN for gaps if all values are numbers or booleans; otherwise objects, text
-        with None for gaps.
-    """
-    if values.dtype.kind in "iu" and values.size and not _are_exact(values.min(), values.max()):
-        return values.astype(str).astype(object)
-    if values.dtype.kind in "biuf":
-        return values.astype(np.float64)
-    if values.dtype.kind in "Mm":
-        missing = np.isnat(values)
-        values = values.astype(_SECOND[values.dtype.kind]).astype(str).astype(object)
-        values[missing] = None
-    elif values.dtype.kind in "US":
-        values = values.astype(object)
-    missing = _missing(values)
-    moments = _moments(values[~missing].tolist())
-    if moments is not None:  # the same text, whatever held them
-        values = values.copy()
-        values[~missing] = moments.astype(str)
-    types = set(map(type, values[~missing].tolist()))
-    if (
-        types
-        and all(issubclass(type_, _NUMBERS) for type_ in types)
-        and _are_exact(*(value for value in values[~missing].tolist() if isinstance(value, int)))
-    ):
-        numbers = np.full(len(values), np.nan)
-        numbers[~missing] = values[~missing].astype(np.float64)
-        return numbers
-    categories = np.full(len(values), None, object)
-    categories[~missing] = (
-        values[~missing] if types == {str} else [as_text(v) for v in values[~missing].tolist()]
-    )
-    return categories
-
-
-def _are_exact(*integers: int) -> bool:
-    """Return whether float64 has these integers."""
-    return all(-(2**53) <= integer <= 2**53 for integer in integers)
-
-
-def as_text(value: Any) -> str:
-    """Return a category as text, the same as if all values were of its kind.
-
-    Numbers as they are written in a file, booleans as numbers, dates as NumPy writes them.
-    """
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bytes):
-        return value.decode(errors="backslashreplace")
-    moments = _moments([value])
-    if moments is not None:
-        return str(moments.astype(str)[0])
-    if not isinstance(value, Integral | np.bool_):
-        value = float(value)
-    if not isinstance(value, float) or value.is_integer():
-        return str(int(value))
-    return str(value)
-
-
-def is_gap(categories: Array) -> Array:
-    """Return which categories, of `categories_of`, are gaps."""
-    if categories.dtype.kind == "f":
-        return np.isnan(categories)
-    return np.fromiter((value is None for value in categories.tolist()), bool, len(categories))
 
 
 def _check_columns(categorical_features: Sequence[Any], names: list[str], has_names: bool) -> Array:

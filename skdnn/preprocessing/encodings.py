@@ -18,8 +18,8 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import TargetEncoder
 from sklearn.tree import DecisionTreeClassifier
 
-from skdnn.preprocessing.columns import as_text, is_gap
 from skdnn.preprocessing.layout import Output
+from skdnn.preprocessing.values import is_gap
 
 __all__ = [
     "FARTHEST",
@@ -43,6 +43,9 @@ _ROWS_OF_A_LEAF = 5
 
 # Numbers are as large as this at most, so that no difference overflows
 _LARGEST = 1e300
+
+# As text has them, from a file or in ONNX
+_BOOLEANS = {"False": 0.0, "True": 1.0}
 
 # Interquartile ranges from the median beyond which all is the same
 FARTHEST = 1e6
@@ -110,16 +113,25 @@ class Category:
     log_odds: Array | None = None
 
     @property
+    def is_text(self) -> bool:
+        """Whether the levels are text, numbers if not."""
+        return self.levels.dtype.kind == "O"
+
+    @property
     def n_prepared(self) -> int:
         """Number of columns that are prepared of it."""
         return 1 + (self.log_odds is not None)
 
     def find(self, categories: Array) -> Array:
-        """Return the place of each among the levels, -1 where it is none, NaN for gaps."""
+        """Return the place of each among the levels, -1 where it is none, NaN for gaps.
+
+        Categories are text if the levels are.
+        """
         missing = is_gap(categories)
         places = np.full(len(categories), np.nan)
-        present = _as_levels(categories[~missing], self.levels.dtype)
-        if self.levels.dtype.kind == "f":
+        present = categories[~missing]
+        if not self.is_text:
+            present = _as_numbers(present)
             nearest = np.searchsorted(self.levels, present).clip(max=len(self.levels) - 1)
             places[~missing] = np.where(self.levels[nearest] == present, nearest, -1)
         elif present.size:
@@ -158,16 +170,14 @@ def _title(level: float | str) -> str:
     return str(level)
 
 
-def _as_levels(present: Array, dtype: np.dtype) -> Array:
-    """Return values in the type of a column's levels; text that is no number as NaN."""
-    if dtype.kind == present.dtype.kind:
+def _as_numbers(present: Array) -> Array:
+    """Return categories as numbers; text that is none as NaN."""
+    if present.dtype.kind == "f":
         return present
-    if dtype.kind == "O":
-        return np.array([as_text(value) for value in present.tolist()], object)
     numbers = np.full(len(present), np.nan)
     for k, value in enumerate(present.tolist()):
         try:
-            numbers[k] = float(value)
+            numbers[k] = _BOOLEANS[value] if value in _BOOLEANS else float(value)
         except ValueError:
             continue
     return numbers

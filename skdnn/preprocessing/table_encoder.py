@@ -21,7 +21,7 @@ from sklearn.utils.validation import (
 )
 
 from skdnn.parameters import ENCODER_CONSTRAINTS, fit_context
-from skdnn.preprocessing.columns import Table, categories_of, find_categories, numbers_of, unit_of
+from skdnn.preprocessing.columns import Table, find_categories
 from skdnn.preprocessing.encodings import (
     Category,
     Number,
@@ -31,6 +31,7 @@ from skdnn.preprocessing.encodings import (
     learn_number,
 )
 from skdnn.preprocessing.layout import Layout, Output
+from skdnn.preprocessing.values import categories_of, numbers_of, unit_of
 from skdnn.training.learned import Learned
 from skdnn.training.targets import encode_labels
 
@@ -389,7 +390,7 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
                 data = numbers_of(values, table.names[j])
                 _check_unit(column.unit, values, table.names[j])
             else:
-                data = categories_of(values)
+                data = categories_of(values, to_text=column.is_text)
             last = first + column.n_prepared
             _fill(prepared[:, first:last], column.prepare(data))
             first = last

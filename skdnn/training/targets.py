@@ -73,13 +73,13 @@ def check_labels(y: Array, name: str = "y") -> Array:
     return y
 
 
-def plain_labels(y: Any, name: str = "y") -> Any:
+def plain_labels(y: Any) -> Any:
     """Return labels that are objects as what they hold; anything else as it is."""
     try:
         labels = np.asarray(y)
     except ValueError:  # scikit-learn says what is wrong with it
         return y
-    return check_labels(labels, name) if labels.dtype == object and labels.ndim > 0 else y
+    return check_labels(labels) if labels.dtype == object and labels.ndim > 0 else y
 
 
 def _is_missing(label: Any) -> bool:

@@ -1,0 +1,205 @@
+"""What stands in the cells of a column: numbers, dates and categories, whatever holds them."""
+
+from __future__ import annotations
+
+import datetime
+from numbers import Integral, Number, Real
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "DATES",
+    "NUMBERS",
+    "SECOND",
+    "are_exact",
+    "as_text",
+    "categories_of",
+    "is_gap",
+    "missing_of",
+    "numbers_of",
+    "unit_of",
+]
+
+Array = np.ndarray
+
+NUMBERS = (Real, Number, np.bool_)  # a Decimal is no Real
+DATES = (datetime.date, datetime.timedelta, np.datetime64, np.timedelta64)
+SECOND = {"M": "datetime64[us]", "m": "timedelta64[us]"}
+
+
+def missing_of(values: Array) -> Array:
+    """Return where objects are gaps: None, NaN, NaT or pandas.NA."""
+    types = set(map(type, values.tolist()))
+    gaps = {type_ for type_ in types if type_.__name__ in ("NoneType", "NAType", "NaTType")}
+    with_nan = (Number, np.datetime64, np.timedelta64)
+    floats = {
+        type_ for type_ in types if issubclass(type_, with_nan) and not issubclass(type_, int)
+    }
+    if not gaps and not floats:
+        return np.zeros(len(values), bool)
+    missing = (
+        type(value) in gaps or (type(value) in floats and value != value)
+        for value in values.tolist()
+    )
+    return np.fromiter(missing, bool, len(values))
+
+
+def numbers_of(values: Array, name: str) -> Array:
+    """Return a column's values as floats.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples,)
+        Of numbers, booleans, dates, or objects that are such.
+    name : str
+        Of the column, for messages.
+
+    Returns
+    -------
+    numbers : ndarray of shape (n_samples,)
+        float32 if the values are, else float64. Gaps are NaN. Dates are seconds since 1970,
+        durations are seconds.
+
+    Raises
+    ------
+    ValueError
+        When a value is no number.
+    """
+    if values.dtype.kind in "Mm":
+        seconds = values.astype(SECOND[values.dtype.kind]).astype(np.int64) / 1e6
+        seconds[np.isnat(values)] = np.nan
+        return seconds
+    if values.dtype.kind in "biuf":
+        return values.astype(np.float64 if values.dtype != np.float32 else np.float32, copy=False)
+    missing = missing_of(values) if values.dtype.kind == "O" else np.zeros(len(values), bool)
+    present = values[~missing].tolist()
+    numbers = np.full(len(values), np.nan)
+    moments = _moments(present)
+    if moments is not None:
+        numbers[~missing] = moments.astype(np.int64) / 1e6
+        return numbers
+    for value in present:
+        if not isinstance(value, NUMBERS):
+            raise ValueError(
+                f"Column {name!r} is of numbers, and holds {value!r:.50}: give numbers alone, or "
+                "name the column in categorical_features."
+            )
+    try:
+        numbers[~missing] = np.array(present, np.float64)
+    except OverflowError as error:
+        raise ValueError(f"Column {name!r} has a number beyond those of float64.") from error
+    return numbers
+
+
+def unit_of(values: Array) -> str:
+    """Return what the numbers of a column are: 'number', 'date' or 'duration'; '' of gaps alone."""
+    if values.dtype == object:
+        present = values[~missing_of(values)].tolist()
+        moments = _moments(present)
+        if moments is None:
+            return "number" if present else ""
+        values = moments
+    elif values.dtype.kind in "fMm" and (values != values).all():  # NaN, NaT
+        return ""
+    return {"M": "date", "m": "duration"}.get(values.dtype.kind, "number")
+
+
+def _moments(present: list[Any]) -> Array | None:
+    """Return dates, or durations, as NumPy has them, in microseconds; None where some are none."""
+    kinds = (("M", (datetime.date, np.datetime64)), ("m", (datetime.timedelta, np.timedelta64)))
+    for kind, types in kinds:
+        if present and all(isinstance(value, types) for value in present):
+            return np.array([_without_zone(value) for value in present], dtype=SECOND[kind])
+    return None
+
+
+def _without_zone(value: Any) -> Any:
+    """Return a date in UTC, as NumPy has it: Python's astimezone ends with the year 9999."""
+    offset = value.utcoffset() if isinstance(value, datetime.datetime) else None
+    if offset is None:
+        return value
+    return np.datetime64(value.replace(tzinfo=None)) - np.timedelta64(offset)
+
+
+def categories_of(values: Array, *, to_text: bool = False) -> Array:
+    """Return a column's values as categories that can be compared.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples,)
+    to_text : bool, default=False
+        Whether numbers become text even where all values are numbers.
+
+    Returns
+    -------
+    categories : ndarray of shape (n_samples,)
+        float64 with NaN for gaps if all values are numbers or booleans; otherwise objects, text
+        with None for gaps.
+    """
+    kind = values.dtype.kind
+    is_exact = kind in "fb" or (
+        kind in "iu" and are_exact(int(values.min(initial=0)), int(values.max(initial=0)))
+    )
+    if is_exact and not to_text:
+        return values.astype(np.float64)
+    categories = np.full(len(values), None, object)
+    if kind in "Mm":
+        missing = np.isnat(values)
+        categories[~missing] = values[~missing].astype(SECOND[kind]).astype(str)
+        return categories
+    values = values.astype(object)
+    missing = missing_of(values)
+    present = values[~missing].tolist()
+    types = set(map(type, present))
+    moments = _moments(present)
+    if moments is not None:  # the same text, whatever held them
+        categories[~missing] = moments.astype(str)
+    elif types and not to_text and _are_exact_numbers(present, types):
+        numbers = np.full(len(values), np.nan)
+        numbers[~missing] = np.array(present, np.float64)
+        return numbers
+    else:
+        texts = present if types == {str} else [as_text(value) for value in present]
+        categories[~missing] = np.array(texts, object)
+    return categories
+
+
+def _are_exact_numbers(present: list[Any], types: set[type]) -> bool:
+    """Return whether all values are numbers that float64 tells apart."""
+    return all(issubclass(type_, NUMBERS) for type_ in types) and are_exact(
+        *(int(value) for value in present if isinstance(value, Integral))
+    )
+
+
+def are_exact(*integers: int) -> bool:
+    """Return whether float64 has these integers."""
+    return all(-(2**53) <= integer <= 2**53 for integer in integers)
+
+
+def as_text(value: Any) -> str:
+    """Return a category as text, the same as if all values were of its kind.
+
+    Numbers as they are written in a file, dates as NumPy writes them.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value))
+    if isinstance(value, bytes):
+        return value.decode(errors="backslashreplace")
+    moments = _moments([value])
+    if moments is not None:
+        return str(moments.astype(str)[0])
+    if not isinstance(value, Integral):
+        value = float(value)
+        if not value.is_integer():
+            return str(value)
+    return str(int(value))
+
+
+def is_gap(categories: Array) -> Array:
+    """Return which categories, of `categories_of`, are gaps."""
+    if categories.dtype.kind == "f":
+        return np.isnan(categories)
+    return np.fromiter((value is None for value in categories.tolist()), bool, len(categories))
