@@ -23,7 +23,16 @@ step = Extension(
     include_dirs=[SOURCES, f"{SOURCES}/src", np.get_include()],
     depends=[
         f"{SOURCES}/src/{name}.h"
-        for name in ("step", "targets", "variant", "functions", "encoding", "network", "rules")
+        for name in (
+            "step",
+            "targets",
+            "variant",
+            "functions",
+            "encoding",
+            "products",
+            "network",
+            "rules",
+        )
     ],
     extra_compile_args=[*FLAGS, *os.environ.get("SKDNN_CFLAGS", "").split()],
     extra_link_args=os.environ.get("SKDNN_LDFLAGS", "").split(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -52,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     path = parser.parse_args(arguments).file
     try:
         # all of it first, so that a file that cannot be read prints nothing but the error
-        print("\n".join([*map(_shown, _describe(path))]))
+        print("\n".join([*map(_shown, _describe(path))]), flush=True)
+    except BrokenPipeError:  # head has seen enough; nothing more is written at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ModelFileError) as error:
         print(f"skdnn: error: {_shown(' '.join(str(error).split()))}", file=sys.stderr)
         return 1

@@ -637,6 +637,13 @@ def test_probabilities_are_calibrated_by_scikit_learn(table):
     assert model.predict_proba(X).shape == (len(y), 2)
 
 
+def test_rows_that_an_encoder_makes_nan_are_its_own(numbers):
+    X, y = numbers
+    encoder = FunctionTransformer(lambda X: np.where(X > 0, X, np.nan))
+    with pytest.raises(ValueError, match="Input encoded by FunctionTransformer contains NaN"):
+        small(encoder=encoder).fit(X, y)
+
+
 def test_column_transformer_is_an_encoder(table):
     X, y = table
     encoder = make_column_transformer(

@@ -101,6 +101,22 @@ def test_value_and_gradient_are_those_of_the_reference(problem, batch, seed):
     assert_close(found, gradient, network.dtype)
 
 
+@settings(max_examples=300, deadline=None)
+@given(problems(), batches())
+def test_zeros_of_a_triangle_are_passed_over(problem, batch):
+    network, X, signs, weight = of_rows(problem)
+    X = np.tril(X.toarray() if scipy.sparse.issparse(X) else X)
+    results = []
+    for is_triangular in (False, True):
+        network.gradient[...] = np.nan
+        evaluator = step.CompiledEvaluator(network, is_triangular)
+        value = evaluator.evaluate(X, signs, weight, batch, 17.0, np.random.RandomState(0))
+        results.append((value, network.gradient.copy()))
+    (expected, gradient), (value, found) = results
+    assert value == pytest.approx(expected, rel=4 * TOLERANCE[network.dtype.char])
+    assert_close(found, gradient, network.dtype)
+
+
 @settings(max_examples=100, deadline=None)
 @given(problems(), batches(), st.integers(0, 99))
 def test_generator_is_left_where_the_reference_leaves_it(problem, batch, seed):

@@ -102,6 +102,10 @@ def test_third_label_is_told_with_the_known_ones(X):
         make(early_stopping=True).fit(X, y, X_val=X, y_val=third)
     with pytest.raises(ValueError, match=f"y {message}"):
         make().partial_fit(X, y, classes=[0, 1]).partial_fit(X, third)
+    with pytest.raises(
+        ValueError, match="has the label 'c', which is not among the classes 'a', 'b'"
+    ):
+        make().fit(X, np.array(["a", "b"])[y]).partial_fit(X, np.array(["a", "b", "c"])[third])
 
 
 def test_third_label_on_a_cluster_is_told_with_the_known_ones(client, X):

@@ -223,3 +223,36 @@ def test_ensemble_in_a_pipeline(table):
     graph = skl2onnx.to_onnx(model, X[:1], options={id(model): {"zipmap": False}})
     _, probabilities = run(graph, X)
     np.testing.assert_allclose(probabilities, model.predict_proba(X), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["hours per week", "a/b", "label", "probabilities"])
+def test_inputs_are_called_as_the_columns(name, table, tmp_path):
+    X = table[0][["fare"]].rename(columns={"fare": name})
+    X["other"] = np.sqrt(X[name])
+    model = DeepEnsembleClassifier(n_estimators=2, random_state=0).fit(X, table[1])
+    path = str(tmp_path / "model.onnx")
+    skdnn.onnx.save(model, path)
+    session = onnxruntime.InferenceSession(path)
+    is_output = name in ("label", "probabilities")
+    names = [f"{name}1" if is_output else name, "other"]
+    assert [node.name for node in session.get_inputs()] == names
+    row = {given: X[[column]].to_numpy() for given, column in zip(names, X, strict=True)}
+    _, probabilities = session.run(None, row)
+    np.testing.assert_allclose(probabilities, model.predict_proba(X), atol=1e-5)
+
+
+def test_column_without_a_name_is_refused(table, tmp_path):
+    model = TableEncoder().fit(table[0][["fare"]].rename(columns={"fare": ""}))
+    with pytest.raises(ValueError, match="A column of X has no name"):
+        skdnn.onnx.save(model, tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_labels_may_be_dates(table, tmp_path):
+    X = table[0][["fare"]]
+    y = np.where(table[1] == "yes", np.datetime64("2021-01-01"), np.datetime64("2020-01-01"))
+    model = DeepBinaryClassifier((3,), max_iter=5, tol=None, random_state=0).fit(X, y)
+    skdnn.onnx.save(model, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert metadata["classes"] == '["2020-01-01", "2021-01-01"]'

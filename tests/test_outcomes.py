@@ -141,5 +141,9 @@ def test_nan_that_nobody_looked_for_is_named_in_prediction(data):
     rows = np.array(data[0])
     model = DeepBinaryClassifier((3,), max_iter=2, tol=None).fit(rows, data[1])
     rows[3, 2] = np.nan
+    weight = np.where(np.arange(len(rows)) == 3, np.nan, 1.0)
+    message = "sample_weight contains NaN, first in row 3"
+    with config_context(assume_finite=True), pytest.raises(ValueError, match=message):
+        model.fit(*data, sample_weight=weight)
     with config_context(assume_finite=True), pytest.raises(ValueError, match="Input X cont"):
         model.predict_proba(rows)

@@ -500,6 +500,14 @@ def test_info_does_nothing_to_the_terminal(tmp_path, capsys):
     assert r"  \x1b[2J\r: (1,)" in capsys.readouterr().out
 
 
+def test_info_ends_quietly_when_nobody_reads_on():
+    command = [sys.executable, "-W", "error", "-m", "skdnn", "info", str(DATA / "model_v1.h5")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()  # before anything can be written: imports take longer
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
 @pytest.mark.parametrize("content", [None, b"", b"something", b"\x89HDF\r\n\x1a\nbroken"])
 def test_info_of_what_is_no_file_is_one_line(content, tmp_path, capsys):
     path = tmp_path / "file.h5"

@@ -574,3 +574,27 @@ def test_days_of_pyarrow_are_dates():
         TableEncoder().fit_transform(pd.DataFrame({"d": stored})),
         TableEncoder().fit_transform(pd.DataFrame({"d": pd.Series(days, dtype=object)})),
     )
+
+
+def test_infinity_is_a_category_as_text():
+    column = pd.DataFrame({"c": [np.inf, 1.0, np.nan, -np.inf] * 5})
+    encoder = TableEncoder(["c"]).fit(column)
+    assert encoder.get_feature_names_out().tolist() == ["c_-inf", "c_1", "c_inf"]
+    np.testing.assert_array_equal(
+        encoder.transform(column.astype(object)), encoder.transform(column)
+    )
+    assert encoder.transform(column[1:2]).tolist() == [[0, 1, 0]]
+
+
+@pytest.mark.parametrize("kind", [object, "category", "Int64", str])
+def test_labels_of_every_type_encode_by_the_target(rng, kind):
+    X = pd.DataFrame({"text": rng.randint(0, 100, 300).astype(str)})
+    y = pd.Series(rng.randint(0, 2, 300))
+    encoded = TableEncoder(random_state=0).fit_transform(X, y.astype(kind))
+    np.testing.assert_array_equal(encoded, TableEncoder(random_state=0).fit_transform(X, y))
+
+
+def test_labels_of_one_class_encode_nothing():
+    X = pd.DataFrame({"text": [f"id {k}" for k in range(200)], "x": np.arange(200.0)})
+    encoder = TableEncoder(n_bins=0).fit(X, np.zeros(200))
+    assert encoder.get_feature_names_out().tolist() == ["x"]

@@ -335,10 +335,11 @@ class DeepEnsembleClassifier(
         sums = np.zeros((2, X.shape[0]))
         with single_blas_thread():
             for rows, members, logits in self._member_logits(X):
-                for k, says in zip(members, logits.astype(np.float64), strict=True):
-                    weight = self.estimator_weights_[k]
-                    sums[0, rows] += weight * probability(-says)
-                    sums[1, rows] += weight * probability(says)
+                logits = logits.astype(np.float64)
+                weights = self.estimator_weights_[members]
+                both = np.stack([probability(-logits), probability(logits)], axis=1)
+                for weight, share in zip(weights, both, strict=True):
+                    sums[:, rows] += weight * share
         return sums
 
     def _mean_logarithms(self, X: Any) -> Array:

@@ -93,7 +93,7 @@ class EncodedTable:
             else:
                 self._rows = encoder._learn(X, y)
         elif is_identity(encoder):
-            self._rows = _as_rows(X)
+            self._rows = _as_rows(X, None)
         elif not fitted:
             encoder.fit(X, y)
 
@@ -132,7 +132,7 @@ class EncodedTable:
             encoder = clone(encoder)
             # not fit and transform: a cross-fitted encoding of rows that were fitted is another
             encoded = encoder.fit_transform(take(self._X, train), y)
-            return encoder, _as_rows(encoded), _as_rows(encoder.transform(self._of(held_out)))
+            return encoder, _as_rows(encoded, encoder), _transform(encoder, self._of(held_out))
         if encoder.encodes_target_:
             # a fold must not make numbers of a column that is none on the whole
             mask = encoder.categorical_features_.tolist()
@@ -184,7 +184,7 @@ def encoded_blocks(encoders: Sequence[Any], X: Any) -> Iterator[tuple[slice, Any
         groups.setdefault(id(shared), []).append(encoder)
     for group in groups.values():
         is_ours = isinstance(group[0], TableEncoder)
-        rows = group[0]._prepare(X, is_checked=True) if is_ours else _as_rows(group[0].transform(X))
+        rows = group[0]._prepare(X, is_checked=True) if is_ours else _transform(group[0], X)
         n_columns = max(encoder.n_outputs_ for encoder in group) if is_ours else rows.shape[1]
         size = max(1, _BLOCK_SIZE // (n_columns * _TILE)) * _TILE
         for place in gen_batches(rows.shape[0], size):
@@ -197,6 +197,11 @@ def encoded_blocks(encoders: Sequence[Any], X: Any) -> Iterator[tuple[slice, Any
                 yield place, encoder, block
 
 
-def _as_rows(encoded: Any) -> Any:
-    """Return what a transformer gave as float32 rows."""
-    return check_array(encoded, accept_sparse="csr", dtype=np.float32, order="C")
+def _transform(encoder: Any, X: Any) -> Any:
+    return _as_rows(encoder.transform(X), encoder)
+
+
+def _as_rows(encoded: Any, encoder: Any) -> Any:
+    """Return what a transformer gave, or the table where there is none, as float32 rows."""
+    name = "X" if encoder is None else f"encoded by {type(encoder).__name__}"
+    return check_array(encoded, accept_sparse="csr", dtype=np.float32, order="C", input_name=name)

@@ -23,6 +23,8 @@ cdef extern from "src/step.h":
         const int *strides
         int activation
         double slope
+        int is_triangular
+        int is_triangular
         const double *dropout
         const void **weights
         const void **biases
@@ -382,12 +384,14 @@ cdef class CompiledEvaluator:
     Parameters
     ----------
     network : Network
+    is_triangular : bool, default=False
+        Whether row i of all rows that come has zeros alone right of column i.
     """
 
     cdef readonly object network
     cdef _Network _net
 
-    def __init__(self, network):
+    def __init__(self, network, bint is_triangular=False):
         self.network = network
         self._net = _Network(
             network.weights,
@@ -397,6 +401,7 @@ cdef class CompiledEvaluator:
             (network.weight_gradients, network.bias_gradients),
             network.dropout,
         )
+        self._net.c.is_triangular = is_triangular
 
     def draw_dropout(self, int n_rows, random_state):
         """Draw what the next evaluation, of so many rows, leaves out."""

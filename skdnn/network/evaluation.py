@@ -42,11 +42,14 @@ class Batches:
             yield batch if self.order is None else self.order[batch]
 
 
-def make_evaluator(network: Network) -> Any:
-    """Return what evaluates batches on a network: compiled, or a `BatchEvaluator`."""
+def make_evaluator(network: Network, is_triangular: bool = False) -> Any:
+    """Return what evaluates batches on a network: compiled, or a `BatchEvaluator`.
+
+    ``is_triangular`` says that row i of X is 0 right of column i, which saves half of a product.
+    """
     if kernels.compiled is None:
         return BatchEvaluator(network)
-    return kernels.compiled.CompiledEvaluator(network)
+    return kernels.compiled.CompiledEvaluator(network, is_triangular)
 
 
 class BatchEvaluator:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import skl2onnx
 from numpy.typing import ArrayLike
-from onnx.helper import set_model_props
+from onnx.helper import make_node, set_model_props
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
 from sklearn.pipeline import Pipeline
@@ -37,9 +37,10 @@ def save(
     """Save a fitted model as an ONNX file, which any ONNX runtime predicts with.
 
     Its outputs are ``label`` (n_samples,) and ``probabilities`` (n_samples, 2), in the order of
-    ``classes_``; its inputs are those of `input_types`, for any number of rows. The metadata of
-    the file say what ONNX has no place for: ``classes``, ``feature_names`` (both as JSON),
-    ``estimator`` and ``skdnn_version``.
+    ``classes_``; its inputs are those of `input_types`, for any number of rows, under the names of
+    the columns (one that is called as an output is, gets a digit more). The metadata of the file
+    say what ONNX has no place for: ``classes``, ``feature_names`` (both as JSON), ``estimator`` and
+    ``skdnn_version``.
 
     Parameters
     ----------
@@ -91,11 +92,15 @@ def save(
             f"target_opset must be from {OLDEST_OPSET} to {latest}, which skl2onnx "
             f"{skl2onnx.__version__} supports; got {target_opset}."
         )
+    types = input_types(model, X)
+    for name, _ in types:
+        if not name:
+            raise ValueError("A column of X has no name, and inputs of ONNX need one.")
     options = {"zipmap": zipmap} | ({"raw_scores": True} if raw_scores else {})
     try:
         graph = skl2onnx.to_onnx(
             model,
-            initial_types=input_types(model, X),
+            initial_types=types,
             options={id(_last_step(model)): options},
             target_opset=target_opset,
         )
@@ -104,8 +109,19 @@ def save(
             f"skl2onnx {skl2onnx.__version__} has no converter for a part of this "
             f"{type(model).__name__}: {error} Update skl2onnx, or leave the part out."
         ) from error
+    _name_inputs(graph.graph, [name for name, _ in types])
     set_model_props(graph, _metadata(model))
     replace_file(path, [graph.SerializeToString()])
+
+
+def _name_inputs(graph: Any, names: list[str]) -> None:
+    """Call inputs as the columns are, where skl2onnx has changed names, say for a space."""
+    taken = {name for node in graph.node for name in (*node.input, *node.output)}
+    taken |= {constant.name for constant in graph.initializer}
+    for given, name in zip(graph.input, names, strict=True):
+        if name not in {given.name, *taken}:
+            graph.node.insert(0, make_node("Identity", [name], [given.name]))
+            given.name = name
 
 
 def _last_step(model: Any) -> Any:
@@ -121,7 +137,7 @@ def _metadata(model: Any) -> dict[str, str]:
     for key, name in (("classes", "classes_"), ("feature_names", "feature_names_in_")):
         values = getattr(model, name, None)
         if values is not None:
-            metadata[key] = json.dumps(values.tolist())
+            metadata[key] = json.dumps(values.tolist(), default=str)
     return metadata
 
 

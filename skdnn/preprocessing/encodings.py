@@ -321,7 +321,7 @@ def encode_by_target(
         Generator of the folds.
     """
     _, counts = np.unique(np.asarray(y), return_counts=True)
-    n_folds = min(_TARGET_FOLDS, int(counts.min()))
+    n_folds = min(_TARGET_FOLDS, int(counts.min())) if counts.size == 2 else 0
     if n_folds < 2:
         return None
     folds = StratifiedKFold(n_folds, shuffle=True, random_state=random_state)

@@ -33,7 +33,7 @@ from skdnn.preprocessing.encodings import (
 from skdnn.preprocessing.layout import Layout, Output
 from skdnn.preprocessing.values import categories_of, numbers_of, unit_of
 from skdnn.training.learned import Learned
-from skdnn.training.targets import encode_labels
+from skdnn.training.targets import encode_labels, plain_labels
 
 __all__ = ["TableEncoder"]
 
@@ -220,6 +220,7 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
         table = Table(X, self, reset=True)
         if y is not None:
             check_consistent_length(X, y)
+            y = plain_labels(y)
         self.categorical_features_ = find_categories(
             self.categorical_features, table, hasattr(self, "feature_names_in_")
         )

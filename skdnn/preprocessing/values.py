@@ -134,15 +134,14 @@ def categories_of(values: Array, *, to_text: bool = False) -> Array:
     Returns
     -------
     categories : ndarray of shape (n_samples,)
-        float64 with NaN for gaps if all values are numbers or booleans; otherwise objects, text
-        with None for gaps.
+        float64 with NaN for gaps if all values are numbers or booleans, and finite; otherwise
+        objects, text with None for gaps.
     """
     kind = values.dtype.kind
-    is_exact = kind in "fb" or (
-        kind in "iu" and are_exact(int(values.min(initial=0)), int(values.max(initial=0)))
-    )
-    if is_exact and not to_text:
-        return values.astype(np.float64)
+    if kind in "biuf" and not to_text:
+        extremes = (values.min(initial=0), values.max(initial=0)) if kind in "iu" else ()
+        if are_exact(*map(int, extremes)) and not np.isinf(values).any():
+            return values.astype(np.float64)
     categories = np.full(len(values), None, object)
     if kind in "Mm":
         missing = np.isnat(values)
@@ -155,21 +154,24 @@ def categories_of(values: Array, *, to_text: bool = False) -> Array:
     moments = _moments(present)
     if moments is not None:  # the same text, whatever held them
         categories[~missing] = moments.astype(str)
-    elif types and not to_text and _are_exact_numbers(present, types):
-        numbers = np.full(len(values), np.nan)
-        numbers[~missing] = np.array(present, np.float64)
-        return numbers
-    else:
-        texts = present if types == {str} else [as_text(value) for value in present]
-        categories[~missing] = np.array(texts, object)
+        return categories
+    if present and not to_text and all(issubclass(type_, NUMBERS) for type_ in types):
+        numbers = _exact(present)
+        if numbers is not None:
+            categories = np.full(len(values), np.nan)
+            categories[~missing] = numbers
+            return categories
+    texts = present if types == {str} else [as_text(value) for value in present]
+    categories[~missing] = np.array(texts, object)
     return categories
 
 
-def _are_exact_numbers(present: list[Any], types: set[type]) -> bool:
-    """Return whether all values are numbers that float64 tells apart."""
-    return all(issubclass(type_, NUMBERS) for type_ in types) and are_exact(
-        *(int(value) for value in present if isinstance(value, Integral))
-    )
+def _exact(numbers: list[Any]) -> Array | None:
+    """Return numbers as floats that are finite and tell them apart, or None."""
+    if not are_exact(*(int(number) for number in numbers if isinstance(number, Integral))):
+        return None
+    floats = np.array(numbers, np.float64)
+    return floats if np.isfinite(floats).all() else None
 
 
 def are_exact(*integers: int) -> bool:

@@ -76,8 +76,14 @@ class Coordinates:
 
     def leave(self, weights: Weights) -> Weights:
         """Return weights as those of the features."""
-        origin = None if self.row_space is None else self.row_space.first_layer
-        return weights.leaving(self.space, origin)
+        start = self.row_space
+        if start is None:
+            return weights.leaving(self.space)
+        first_layer, *others = weights.coefs
+        moved = Weights([first_layer - start.coordinates, *others], weights.intercepts)
+        left = moved.leaving(self.space)
+        left.coefs[0] += start.first_layer  # its part outside the space stays
+        return left
 
     def leave_moments(self, moments: Weights) -> Weights:
         """Return a moment by the features; what lies outside the space is 0."""

@@ -117,8 +117,10 @@ class Objective:
         self.crew: Any = crew
         n_parts = 1 if crew is None else crew.n_shares
         self._part_size = math.ceil(self._batch_size / n_parts)
+        is_triangular = X is self._space.rows
         self._evaluators = [
-            make_evaluator(network if k == 0 else network.replica()) for k in range(n_parts)
+            make_evaluator(network if k == 0 else network.replica(), is_triangular)
+            for k in range(n_parts)
         ]
         # one byte a row: a batch's are copied to the dtype that they are multiplied in
         self._signs = signs_of(y, np.dtype(np.int8))

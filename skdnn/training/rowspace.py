@@ -87,27 +87,11 @@ class RowSpace:
         """Return the coordinates, (n_rows, rank), of some rows, (n_rows, n_features)."""
         return self.enter(X.T).T
 
-    def leave(self, coordinates: Array, origin: Array | None = None) -> Array:
-        """Return the columns, (n_features, n), that have the coordinates, (rank, n).
-
-        Parameters
-        ----------
-        coordinates : ndarray of shape (rank, n)
-        origin : ndarray of shape (n_features, n), default=None
-            Columns whose part outside the space is kept; without them it is 0.
-
-        Returns
-        -------
-        ndarray of shape (n_features, n)
-        """
-        if origin is not None:
-            coordinates = coordinates - self.enter(origin)
+    def leave(self, coordinates: Array) -> Array:
+        """Return the columns of the space, (n_features, n), of the coordinates, (rank, n)."""
         padded = np.zeros((self.n_features, coordinates.shape[1]), self.rows.dtype, order="F")
         padded[: self.rank] = coordinates
-        columns = np.ascontiguousarray(self._multiply("N", padded))
-        if origin is not None:
-            columns += origin
-        return columns
+        return np.ascontiguousarray(self._multiply("N", padded))
 
 
 @dataclass
@@ -139,7 +123,7 @@ class FullSpace:
         """Return the rows."""
         return X
 
-    def leave(self, coordinates: Array, origin: Array | None = None) -> Array:
+    def leave(self, coordinates: Array) -> Array:
         """Return the coordinates."""
         return coordinates
 

@@ -31,9 +31,9 @@ class Weights(NamedTuple):
         """Return the weights with the first layer in the coordinates of a space."""
         return Weights([space.enter(self.coefs[0]), *self.coefs[1:]], self.intercepts)
 
-    def leaving(self, space: FullSpace | RowSpace, origin: Array | None = None) -> Weights:
-        """Undo `entering`; ``origin`` as in `RowSpace.leave`."""
-        return Weights([space.leave(self.coefs[0], origin), *self.coefs[1:]], self.intercepts)
+    def leaving(self, space: FullSpace | RowSpace) -> Weights:
+        """Undo `entering`; what lies outside the space is 0."""
+        return Weights([space.leave(self.coefs[0]), *self.coefs[1:]], self.intercepts)
 
 
 @dataclass

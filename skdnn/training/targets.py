@@ -132,14 +132,15 @@ def encode_labels(
     if isinstance(y, np.ma.MaskedArray):
         check_masked(y, name)
     y = check_labels(column_or_1d(y, warn=True), name)
-    check_classification_targets(y)
+    if y.dtype.kind not in "biuUS":  # classes in any case, and a look takes its time
+        check_classification_targets(y)
     found = np.unique(y)
     labels = _listed(found)
     if known is not None and not np.isin(found, known).all():
         unknown = np.setdiff1d(found, known)
         raise ValueError(
             f"{name} has {_listed(unknown)}, which {'is' if unknown.size == 1 else 'are'} not "
-            f"among the classes {', '.join(map(str, known))}: {name} must have the same classes as "
+            f"among the classes {_joined(known)}: {name} must have the same classes as "
             "the rows trained on before (fit, warm_start, partial_fit)."
         )
     if found.size > 2:
@@ -156,7 +157,7 @@ def encode_labels(
     if known is not None and need_both and found.size < known.size:
         raise ValueError(
             f"{name} must have the same classes as the rows trained on before (fit, warm_start, "
-            f"partial_fit): they are {', '.join(map(str, known))}, {name} has {labels} alone."
+            f"partial_fit): they are {_joined(known)}, {name} has {labels} alone."
         )
     classes = found if known is None else known
     return classes, y == classes[1]
@@ -164,8 +165,15 @@ def encode_labels(
 
 def _listed(labels: Array, most: int = 5) -> str:
     """Return labels as an error names them."""
-    listed = ", ".join(map(str, labels[:most])) + (", ..." if labels.size > most else "")
-    return f"the label{'s' if labels.size > 1 else ''} {listed}"
+    more = ", ..." if labels.size > most else ""
+    return f"the label{'s' if labels.size > 1 else ''} {_joined(labels[:most])}{more}"
+
+
+def _joined(labels: Array) -> str:
+    """Return labels one after the other, text in quotes."""
+    return ", ".join(
+        repr(label) if isinstance(label, str) else str(label) for label in labels.tolist()
+    )
 
 
 def check_sample_weight(
@@ -186,6 +194,8 @@ def check_sample_weight(
         raise ValueError(
             f"{name} must have shape ({n_samples},), one weight a row of X; got {weight.shape}."
         )
+    if np.isnan(weight.min()):  # assume_finite leaves it to us
+        raise ValueError(f"{name} contains NaN, first in row {int(np.isnan(weight).argmax())}.")
     if weight.min() < 0:
         raise ValueError(
             f"{name} must not be negative: row {int(weight.argmin())} has {weight.min()}."

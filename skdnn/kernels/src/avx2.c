@@ -7,6 +7,8 @@
 #pragma GCC target("avx2,fma")
 #endif
 #define VARIANT avx2
+#define REGISTER_BYTES 32
+#define N_REGISTERS 16
 #include "variant.h"
 #if defined(__clang__)
 #pragma clang attribute pop

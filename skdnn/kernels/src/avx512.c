@@ -7,6 +7,8 @@
 #pragma GCC target("avx512f,avx512dq,avx512bw,avx512vl,fma,prefer-vector-width=512")
 #endif
 #define VARIANT avx512
+#define REGISTER_BYTES 64
+#define N_REGISTERS 32
 #include "variant.h"
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -8,47 +8,26 @@
 /* Rows that are asked of memory before they are copied */
 #define AHEAD 8
 
-/* ------------------------------------------------------------------ products */
-
-/* C (m, n) = A (m, k) B (k, n); rows of A and C lie apart by their strides */
-static void F(product)(const network_t *net, int m, int n, int k, const T *a, int a_stride,
-                       const T *b, T *c, int c_stride)
-{
-    net->gemm('N', 'N', n, m, k, b, n, a, a_stride, c, c_stride);
-}
-
-/* C (m, n) = A (m, k) B' for B (n, k) */
-static void F(product_with_transpose)(const network_t *net, int m, int n, int k, const T *a,
-                                      int a_stride, const T *b, T *c, int c_stride)
-{
-    net->gemm('T', 'N', n, m, k, b, k, a, a_stride, c, c_stride);
-}
-
-/* C (k, n) = A' B for A (m, k), B (m, n) */
-static void F(product_of_transpose)(const network_t *net, int m, int n, int k, const T *a,
-                                    int a_stride, const T *b, int b_stride, T *c)
-{
-    net->gemm('N', 'T', n, k, m, b, b_stride, a, a_stride, c, n);
-}
-
-#if defined(__GNUC__)
-typedef T F(vector) __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(T)), may_alias));
-#endif
-
-/* Of two rows of whole vectors. Lanes are added up in pairs: one after the other they would wait
-   for each other. */
+/* Of two rows of whole vectors. Registers and lanes are added up in pairs: one after the other they
+   would wait for each other. Vectors larger than a register would go by way of memory. */
 static inline T F(dot)(int n, const T *RESTRICT a, const T *RESTRICT b)
 {
     T lanes[LANES] = {0};
 #if defined(__GNUC__)
-    F(vector) sum = {0};
-    for (int j = 0; j < n; j += LANES) sum += *(const F(vector) *)(a + j) * *(const F(vector) *)(b + j);
-    memcpy(lanes, &sum, sizeof lanes);
+    enum { N_SUMS = LANES / WIDTH, N_LANES = WIDTH };
+    F(vector) sums[N_SUMS] = {{0}};
+    for (int j = 0; j < n; j += LANES)
+        for (int k = 0; k < N_SUMS; k++)
+            sums[k] += *(const F(vector) *)(a + j + k * WIDTH) * *(const F(vector) *)(b + j + k * WIDTH);
+    for (int half = N_SUMS / 2; half > 0; half /= 2)
+        for (int k = 0; k < half; k++) sums[k] += sums[k + half];
+    memcpy(lanes, sums, sizeof *sums);
 #else
+    enum { N_LANES = LANES };
     for (int j = 0; j < n; j += LANES)
         for (int lane = 0; lane < LANES; lane++) lanes[lane] += a[j + lane] * b[j + lane];
 #endif
-    for (int half = LANES / 2; half > 0; half /= 2)
+    for (int half = N_LANES / 2; half > 0; half /= 2)
         for (int lane = 0; lane < half; lane++) lanes[lane] += lanes[lane + half];
     return lanes[0];
 }
@@ -216,7 +195,10 @@ static ONE_COPY int F(forward)(network_t *net, const rows_t *rows, const int64_t
             int failed = F(sparse_product)(rows, index, start, m, n, net->weights[0], z, stride);
             if (failed) return failed;
         } else {
-            F(product)(net, m, n, n_in, a, net->strides[layer], net->weights[layer], z, stride);
+            if (layer == 0)
+                F(product_of_rows)(net, index, start, m, n, a, z, stride);
+            else
+                F(product)(net, m, n, n_in, a, net->strides[layer], net->weights[layer], z, stride);
         }
         F(fill_up)(n, stride, net->biases[layer], bias);
         F(activate_rows)(net, m, stride, z, bias, net->caches ? net->caches[layer] : NULL);
@@ -439,8 +421,7 @@ static ONE_COPY int F(evaluate)(network_t *net, const rows_t *rows, const int64_
             F(product_with_transpose)(net, m, n_in, n, d, stride, net->weights[layer], delta,
                                       in_stride);
         } else if (input) {
-            F(product_of_transpose)(net, m, n, n_in, input, in_stride, d, stride,
-                                    net->weight_gradients[0]);
+            F(product_of_transposed_rows)(net, index, start, m, n, input, d, stride);
         } else {
             F(sparse_product_of_transpose)(rows, index, start, m, n, d, stride,
                                            net->weight_gradients[0]);

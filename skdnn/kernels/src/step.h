@@ -15,6 +15,8 @@ typedef void gemm_function(char op_a, char op_b, int m, int n, int k, const void
 
 /* What rows of activations are filled up to, and aligned to: a vector of the widest processors */
 #define VECTOR_BYTES 64
+/* Numbers that a product of a triangle adds up at most */
+#define MOST_ADDED 512
 
 /* A network and the memory that one thread works in. Matrices are row-major. */
 typedef struct {
@@ -23,6 +25,7 @@ typedef struct {
     const int *strides;           /* likewise: from row to row of X and of the activations */
     int activation;
     double slope;                 /* of leaky_relu */
+    int is_triangular;            /* row i of X is 0 right of column i */
     const double *dropout;        /* (n_layers - 1,) rates, or NULL */
     const void **weights;         /* by layer (n_in, n_out) */
     const void **biases;          /* by layer (n_out,) */

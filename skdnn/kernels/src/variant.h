@@ -54,6 +54,7 @@ static double now(void)
 #define F(name) name##_f
 #include "functions.h"
 #include "encoding.h"
+#include "products.h"
 #include "network.h"
 #include "rules.h"
 #undef T
@@ -66,6 +67,7 @@ static double now(void)
 #define IS_DOUBLE
 #include "functions.h"
 #include "encoding.h"
+#include "products.h"
 #include "network.h"
 #include "rules.h"
 
