@@ -290,6 +290,7 @@ class DeepBinaryClassifier(
     _unsaved_parameters: tuple[str, ...] = ()
     # What a subclass with its data elsewhere puts in its place
     _preparation_type: type[Preparation] = Preparation
+    _tells_outcome = True  # in warnings
 
     def __init__(
         self,
@@ -501,7 +502,7 @@ class DeepBinaryClassifier(
             self._training_state = outcome.state
         else:
             self.__dict__.pop("_training_state", None)
-        if not call.incremental:
+        if not call.incremental and self._tells_outcome:
             warn_of_outcome(self, outcome)
 
     def _set_fitted(self, outcome: Outcome, call: Call) -> None:

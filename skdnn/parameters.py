@@ -119,7 +119,10 @@ def _as_sizes(sizes: Any) -> tuple[int, ...]:
 
 def _check_dropout(dropout: Any, n_hidden: int, solver: str) -> None:
     """Raise ValueError unless dropout is one rate in [0, 1), or one for each hidden layer."""
-    rates = np.atleast_1d(np.asarray(dropout, float))
+    try:
+        rates = np.atleast_1d(np.asarray(dropout, float))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"dropout rates must be numbers in [0, 1), got {dropout!r}.") from error
     if rates.ndim != 1 or not ((rates >= 0) & (rates < 1)).all():
         raise ValueError(f"dropout rates must be in [0, 1), got {dropout!r}.")
     if np.ndim(dropout) and rates.size != n_hidden:

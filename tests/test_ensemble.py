@@ -32,7 +32,8 @@ from sklearn.model_selection import (
 )
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler, maxabs_scale
-from sklearn.utils import estimator_checks
+from sklearn.utils import estimator_checks, get_tags
+from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils._testing import assert_allclose_dense_sparse
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -711,3 +712,61 @@ def test_parameters_of_the_default_network_cannot_be_set():
         model.set_params(estimator__alpha=0.1)
     given = model.set_params(estimator=DeepBinaryClassifier(), estimator__alpha=0.1)
     assert given.estimator.alpha == 0.1
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"encoder": TableEncoder(), "categorical_features": ["fare"]}, "give it to that"),
+        ({"encoder": None, "categorical_features": [0]}, "give it to that"),
+        ({"kinds": [("auto", None), ("Auto", None)]}, "must be 'auto', None or a transformer"),
+        ({"kinds": [("auto", None), (None, 5)]}, "estimator must be a DeepBinaryClassifier"),
+        ({"cv": [(np.arange(60), np.arange(60, 999))]}, "cv must give pairs of rows"),
+    ],
+)
+def test_parameters_that_do_not_suit_are_named(parameters, message, table):
+    model = small(**parameters)
+    with pytest.raises((ValueError, TypeError), match=message):
+        model.fit(*table)
+    assert model._repr_html_()  # which asks for tags
+
+
+def test_kinds_may_share_their_columns_by_any_number(numbers):
+    assert small(kinds=[("auto", SMALL, np.float32(0.5))]).fit(*numbers).estimators_
+
+
+@pytest.mark.parametrize("parameters", [{"n_estimators": "10"}, {"kinds": 5}])
+def test_unusable_parameter_is_told_by_fit_and_not_by_tags(parameters, numbers):
+    model = DeepEnsembleClassifier(**parameters)
+    assert get_tags(model).estimator_type == "classifier"
+    with pytest.raises(InvalidParameterError, match=f"'{next(iter(parameters))}' parameter"):
+        model.fit(*numbers)
+
+
+def test_weights_that_overflow_are_named_before_training(numbers):
+    X, y = numbers
+    with pytest.raises(ValueError, match="sum of the weights"):
+        small().fit(X, y, sample_weight=np.full(len(y), 1e308))
+
+
+def test_groups_that_hold_a_class_together_are_told(numbers):
+    X, _ = numbers
+    groups = np.arange(len(X)) // 15
+    with pytest.raises(ValueError, match="All others are in groups that are set aside"):
+        small(n_estimators=8).fit(X, groups == 0, groups=groups)
+
+
+def test_two_rows_of_a_class_and_ids_alone():
+    X = pd.DataFrame({"id": [f"L{k}" for k in range(150)]})
+    model = DeepEnsembleClassifier(n_estimators=8, random_state=0).fit(X, np.arange(150) < 2)
+    assert model.predict_proba(X)[:, 1].max() < 0.5
+
+
+def test_a_fold_without_the_only_text_has_text_all_the_same(numbers):
+    _, y = numbers
+    mixed = np.random.RandomState(0).randint(0, 100, len(y)).astype(object)
+    mixed[7] = "unknown"
+    X = pd.DataFrame({"mixed": mixed, "number": np.arange(len(y)) / len(y)})
+    model = small(encoder="auto", n_estimators=4).fit(X, y)
+    texts = [column.is_text for e in model.encoders_ for _, column in e._columns[:1]]
+    assert all(texts)

@@ -154,3 +154,15 @@ def test_forged_file_is_an_error(contents, tmp_path, attributes, arrays):
 
 def test_forged_copy_without_changes_is_read(contents, tmp_path):
     assert isinstance(load_model(forged(contents, tmp_path)), DeepEnsembleClassifier)
+
+
+def test_one_long_text_among_many_does_not_blow_up_the_file(table, tmp_path):
+    X, y = table
+    texts = [f"review {k}" for k in range(len(X))]
+    texts[0], texts[1] = "x" * 200_000, "with \0"
+    X = pd.DataFrame({"text": texts, "real": np.arange(len(X))})
+    model = small(estimator=SMALL).fit(X, y)
+    save_model(model, tmp_path / "model.h5")
+    assert (tmp_path / "model.h5").stat().st_size < 5 * 200_000
+    loaded = load_model(tmp_path / "model.h5")
+    np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))

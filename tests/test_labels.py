@@ -190,3 +190,19 @@ def test_masked_entries_are_no_data():
     gaps = np.where(X > 1, np.nan, X)
     assert_array_equal(TableEncoder().fit_transform(masked), TableEncoder().fit_transform(gaps))
     model.fit(np.ma.array(X), y)  # a mask of nothing
+
+
+def test_labels_that_are_no_numbers_of_numpy_are_named(X):
+    with pytest.raises(ValueError, match="y has labels that are no numbers of NumPy"):
+        make().fit(X, [2**70 if k % 2 else 1 for k in range(N_ROWS)])
+
+
+def test_numbers_beside_text_in_a_list_do_not_become_text(X):
+    with pytest.raises(ValueError, match="y mixes labels of the types int, str"):
+        make().fit(X, [1 if k % 2 else "a" for k in range(N_ROWS)])
+
+
+def test_dates_that_are_missing_are_no_labels(X):
+    y = np.where(np.arange(N_ROWS) % 2, np.datetime64("2020-01-01"), np.datetime64("NaT"))
+    with pytest.raises(ValueError, match="missing labels"):
+        make().fit(X, y)

@@ -147,3 +147,35 @@ def test_nan_that_nobody_looked_for_is_named_in_prediction(data):
         model.fit(*data, sample_weight=weight)
     with config_context(assume_finite=True), pytest.raises(ValueError, match="Input X cont"):
         model.predict_proba(rows)
+
+
+@pytest.mark.parametrize("scoring", ["loss", "roc_auc"])
+def test_nan_that_nobody_looked_for_is_named_in_validation(scoring, data):
+    X, y = data
+    rows = np.array(X)
+    rows[3, 2] = np.nan
+    model = DeepBinaryClassifier((3,), max_iter=2, early_stopping=True, scoring=scoring)
+    with (
+        config_context(assume_finite=True),
+        pytest.raises(ValueError, match="Input of validation rows contains NaN"),
+    ):
+        model.fit(X, y, X_val=rows, y_val=y)
+
+
+@pytest.mark.parametrize("found", [None, "a", np.array([1.0])])
+def test_scoring_that_returns_no_number_is_named(found, data):
+    model = DeepBinaryClassifier((3,), early_stopping=True, scoring=lambda *_: found)
+    with pytest.raises(TypeError, match="scoring must return a number"):
+        model.fit(*data)
+
+
+def test_dropout_that_is_no_number_is_named(data):
+    with pytest.raises(ValueError, match="dropout rates must be numbers"):
+        DeepBinaryClassifier(dropout=["a"]).fit(*data)
+
+
+def test_indices_of_two_widths_are_made_one(data):
+    rows = scipy.sparse.csr_array(data[0])
+    rows.indptr = rows.indptr.astype(np.int64)
+    model = DeepBinaryClassifier((3,), max_iter=2, tol=None, random_state=0).fit(rows, data[1])
+    assert model.predict(rows).size == len(data[1])

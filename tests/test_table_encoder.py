@@ -598,3 +598,49 @@ def test_labels_of_one_class_encode_nothing():
     X = pd.DataFrame({"text": [f"id {k}" for k in range(200)], "x": np.arange(200.0)})
     encoder = TableEncoder(n_bins=0).fit(X, np.zeros(200))
     assert encoder.get_feature_names_out().tolist() == ["x"]
+
+
+LONG_IDS = [2**60, 2**60 + 1, 2**60 + 2]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda ids: pl.DataFrame({"id": ids}),
+        lambda ids: pd.DataFrame({"id": pd.Categorical(ids, categories=LONG_IDS)}),
+        lambda ids: pd.DataFrame({"id": pd.Series(ids, dtype="Int64")}),
+        lambda ids: pd.DataFrame({"id": [k if k is None else Decimal(k) for k in ids]}),
+        lambda ids: pytest.importorskip("pyarrow").table({"id": ids}),
+    ],
+)
+def test_a_gap_beside_long_ids_leaves_them_apart(make):
+    encoder = TableEncoder(["id"]).fit(make(LONG_IDS * 9))
+    expected = np.vstack([np.eye(3), np.zeros((1, 3))])
+    np.testing.assert_array_equal(encoder.transform(make([*LONG_IDS, None])), expected)
+    np.testing.assert_array_equal(encoder.transform(make(LONG_IDS)), np.eye(3))
+
+
+def test_dictionaries_of_arrow_are_categories():
+    pyarrow = pytest.importorskip("pyarrow")
+    codes = pyarrow.array([1, 2, 3] * 9).dictionary_encode()
+    series = pd.Series(codes, dtype=pd.ArrowDtype(codes.type))
+    for table in (pyarrow.table({"id": codes}), pd.DataFrame({"id": series})):
+        names = TableEncoder().fit(table).get_feature_names_out()
+        assert names.tolist() == ["id_1", "id_2", "id_3"]
+
+
+def test_intervals_are_categories():
+    ages = pd.DataFrame({"age": pd.cut(np.arange(20.0), [-1, 9, 19])})
+    encoder = TableEncoder().fit(ages)
+    assert encoder.get_feature_names_out().tolist() == ["age_(-1, 9]", "age_(9, 19]"]
+    np.testing.assert_array_equal(encoder.transform(ages).argmax(axis=1), np.arange(20) > 9)
+
+
+def test_cell_that_cannot_be_encoded_is_named_in_prediction_too():
+    table = pd.DataFrame({"t": list("abc") * 9, "x": np.arange(27.0)}).astype(object)
+    encoder = TableEncoder(["t"]).fit(table)
+    for column, cell in (("t", [1, 2]), ("x", 1j)):
+        wrong = table.copy()
+        wrong.at[3, column] = cell
+        with pytest.raises(TypeError, match=f"Column '{column}' has values of type"):
+            encoder.transform(wrong)

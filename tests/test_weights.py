@@ -346,9 +346,10 @@ def test_weights_whose_sum_overflows_are_named(weights, data):
         make_model(**params).fit(*data, sample_weight)
 
 
-def test_class_weights_that_are_no_numbers_are_named(data):
+@pytest.mark.parametrize("weight", ["a", "2", None])
+def test_class_weights_that_are_no_numbers_are_named(weight, data):
     with pytest.raises(ValueError, match="class_weight must map labels to numbers"):
-        make_model(class_weight={0: "a"}).fit(*data)
+        make_model(class_weight={0: weight}).fit(*data)
 
 
 def test_one_number_weighs_all_rows(data):
@@ -379,3 +380,10 @@ def test_adam_recalls_a_rare_class_as_lbfgs_does():
     recalls = [recall_score(y, model.predict(X)) for model in (adam, lbfgs.fit(X, y))]
     assert recalls[1] > 0.7
     assert abs(recalls[0] - recalls[1]) <= 0.05
+
+
+@pytest.mark.parametrize("weight", [{0: 1, 1: 2}, ["a"] * 40, np.array(1.0)])
+def test_weights_that_are_no_numbers_are_named(weight):
+    X = np.random.RandomState(0).standard_normal((40, 3))
+    with pytest.raises(ValueError, match="sample_weight must be numbers"):
+        DeepBinaryClassifier().fit(X, X[:, 0] > 0, sample_weight=weight)

@@ -66,11 +66,11 @@ def row_blocks(X: Any, size: int) -> Iterator[Any]:
     return (X[start : min(start + size, n_rows)] for start in range(0, n_rows, size))
 
 
-def check_finite(X: Any) -> None:
+def check_finite(X: Any, name: str = "X") -> None:
     """Raise ValueError if rows hold NaN or infinity, though ``assume_finite`` was set.
 
     Rows in a file are looked at whenever they are read.
     """
     if not is_on_disk(X):
         with config_context(assume_finite=False):
-            assert_all_finite(X, input_name="X")
+            assert_all_finite(X, input_name=name)

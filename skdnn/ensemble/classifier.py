@@ -266,6 +266,7 @@ class DeepEnsembleClassifier(
                     folds[k // n_kinds],
                     rows,
                     task,
+                    has_defaults=kinds[k % n_kinds].estimator is None,
                 )
                 for k, task in zip(members, tasks, strict=True)
             )
@@ -482,7 +483,10 @@ class DeepEnsembleClassifier(
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
-        inputs = [input_tags(kind.encoder) for kind in check_kinds(self)]
+        try:
+            inputs = [input_tags(kind.encoder) for kind in check_kinds(self)]
+        except (ValueError, TypeError):  # fit says what is wrong with a parameter
+            return tags
         for name in ("sparse", "allow_nan", "string", "categorical"):
             setattr(tags.input_tags, name, all(getattr(tag, name) for tag in inputs))
         return tags

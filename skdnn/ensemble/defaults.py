@@ -6,6 +6,7 @@ What each choice brings on a suite of tables stands in benchmarks/results/qualit
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any, NamedTuple
 
 from sklearn.base import clone
@@ -30,8 +31,9 @@ __all__ = [
 _BATCHES = 30
 _SMALLEST_BATCH, _LARGEST_BATCH = 16, 256
 
-# Epochs without a better validation loss that end training
+# Epochs without a better validation loss that end training, and those that end it in any case
 _PATIENCE = 9
+_MOST_EPOCHS = 1000
 
 # Inputs above which the learning rate goes down, as their number goes up
 _MANY_INPUTS = 10_000
@@ -87,9 +89,15 @@ def _default_kinds(n_estimators: int, categorical_features: Any, estimator: Any)
 
 def check_kinds(model: Any) -> list[Kind]:
     """Return the kinds that an ensemble of some parameters has networks of."""
+    check_estimator(model.estimator)
     if model.kinds is None:
         if isinstance(model.encoder, str):  # "auto"
             return _default_kinds(model.n_estimators, model.categorical_features, model.estimator)
+        if not isinstance(model.categorical_features, str | None):
+            raise ValueError(
+                "categorical_features is of encoder='auto', and encoder is "
+                f"{model.encoder!r:.100}: give it to that, or leave it out."
+            )
         return [Kind(model.encoder, model.estimator)]
     for kind in model.kinds:
         if not isinstance(kind, tuple | list) or len(kind) not in (2, 3):
@@ -98,17 +106,31 @@ def check_kinds(model: Any) -> list[Kind]:
                 f"{kind!r:.100}."
             )
         share = kind[2] if len(kind) > 2 else 1
-        if not (isinstance(share, float | int) and 0 < share <= 1):
+        if not (isinstance(share, Real) and 0 < float(share) <= 1):
             raise ValueError(
                 f"max_features of a kind must be more than 0 and at most 1, the share of the "
                 f"columns that each network sees; got {share!r:.100}."
             )
+        if not (kind[0] is None or kind[0] == "auto" or hasattr(kind[0], "transform")):
+            raise ValueError(
+                "The encoder of a kind must be 'auto', None or a transformer, got "
+                f"{kind[0]!r:.100}."
+            )
+        check_estimator(kind[1])
     if not len(model.kinds):
         raise ValueError("kinds must have at least one pair of encoder and estimator.")
     return [
         Kind(TableEncoder(model.categorical_features) if encoder == "auto" else encoder, *rest)
         for encoder, *rest in model.kinds[: model.n_estimators]
     ]
+
+
+def check_estimator(estimator: Any) -> None:
+    """Raise TypeError if an estimator is none that networks can be copies of."""
+    if not isinstance(estimator, DeepBinaryClassifier | None):
+        raise TypeError(
+            f"estimator must be a DeepBinaryClassifier or None, got {estimator!r:.100}."
+        )
 
 
 def kinds_to_continue(model: Any) -> list[Kind]:
@@ -196,11 +218,8 @@ def resolve_estimator(
             alpha=mean_weight,
             batch_size=min(size, n_train),
             learning_rate_init=kind.learning_rate_init * min(1, _MANY_INPUTS / n_inputs),
+            max_iter=_MOST_EPOCHS,
             early_stopping=True,
             n_iter_no_change=_PATIENCE,
-        )
-    if not isinstance(kind.estimator, DeepBinaryClassifier):
-        raise TypeError(
-            f"estimator must be a DeepBinaryClassifier or None, got {kind.estimator!r:.100}."
         )
     return clone(kind.estimator).set_params(early_stopping=True, warm_start=False)

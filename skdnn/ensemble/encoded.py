@@ -134,10 +134,10 @@ class EncodedTable:
             encoded = encoder.fit_transform(take(self._X, train), y)
             return encoder, _as_rows(encoded, encoder), _transform(encoder, self._of(held_out))
         if encoder.encodes_target_:
-            # a fold must not make numbers of a column that is none on the whole
-            mask = encoder.categorical_features_.tolist()
-            encoder = clone(encoder).set_params(categorical_features=mask)
-            encoded = encoder._encode(encoder._learn(self._of(train), y))
+            whole = encoder
+            mask = whole.categorical_features_.tolist()
+            encoder = clone(whole).set_params(categorical_features=mask)
+            encoded = encoder._encode(encoder._learn(self._of(train), y, whole))
             return encoder, encoded, encoder._encode(encoder._prepare(self._of(held_out)))
         if encoder.uses_target_:
             encoder = encoder._with_bins_of(encoder, self._rows[train], y)

@@ -10,7 +10,12 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
 from sklearn.utils import check_consistent_length
 
-from skdnn.training.targets import check_labels, check_sample_weight, encode_labels
+from skdnn.training.targets import (
+    apply_class_weight,
+    check_labels,
+    check_sample_weight,
+    encode_labels,
+)
 
 __all__ = ["Fold", "Rows", "check_rows", "draw_seed", "make_folds", "take"]
 
@@ -111,6 +116,7 @@ def check_rows(
             f"but have {positive.size} rows."
         )
     weight = check_sample_weight(sample_weight, positive.size)
+    apply_class_weight(None, classes, positive, weight)  # whose sum may overflow
     if groups is not None:
         groups = np.asarray(groups)
         if groups.ndim != 1:
@@ -164,9 +170,11 @@ def make_folds(cv: Any, n_members: int, rows: Rows, root: int) -> list[Fold]:
                 raise ValueError(f"cv gives network {k} no rows of positive weight to {what}.")
         if np.unique(weighted.positive[train]).size < 2:
             (label,) = weighted.y[train[:1]].tolist()
+            advice = "Use a stratified splitter."
+            if rows.groups is not None:
+                advice = "All others are in groups that are set aside: give other groups."
             raise ValueError(
-                f"cv gives network {k} rows of one class to train on: {label!r}. Use a stratified "
-                "splitter."
+                f"cv gives network {k} rows of one class to train on: {label!r}. {advice}"
             )
         folds.append(Fold(train, held_out, len(weighted.y)))
     return folds
@@ -180,7 +188,13 @@ def _repeat(splitter: Any, rows: Rows) -> Iterator[tuple[Array, Array]]:
     while True:
         for split in splitter.split(rows.X, rows.y, rows.groups):
             n_splits += 1
-            train, held_out = (place[np.asarray(part)] for part in split)
+            try:
+                train, held_out = (place[np.asarray(part)] for part in split)
+            except (IndexError, ValueError) as error:
+                raise ValueError(
+                    "cv must give pairs of rows, to train on and to set aside, of the "
+                    f"{len(rows.y)} of X; split {n_splits - 1} is none: {error}."
+                ) from error
             yield train[train >= 0], held_out[held_out >= 0]
         if n_splits == 0:
             raise ValueError(f"cv={splitter!r} gives no splits.")

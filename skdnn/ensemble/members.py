@@ -39,6 +39,8 @@ def fit_member(
     fold: Fold,
     rows: Rows,
     task: CallbackContext,
+    *,
+    has_defaults: bool,
 ) -> Member:
     """Return network k of an ensemble.
 
@@ -58,6 +60,8 @@ def fit_member(
         Labels and weights of all rows of the table.
     task : CallbackContext
         Of this network.
+    has_defaults : bool
+        Whether the template is not the user's.
     """
     started = time.perf_counter()
     encoder, *X = table.select(fold)
@@ -80,11 +84,14 @@ def fit_member(
     network.random_state = draw_seed(ensemble._root, 2, k)
     network.verbose = max(0, int(ensemble.verbose) - 1)
     network.scoring = judge
+    # what nobody can set, no warning should ask for
+    network._tells_outcome = not has_defaults
     data = {"X": X[0], "y": y[0], "metadata": None}
     task.call_on_fit_task_begin(estimator=ensemble, **data)
     with task.propagate_callback_context(network):
         network.fit(X[0], y[0], weight[0], X_val=X[1], y_val=y[1], sample_weight_val=weight[1])
     network.scoring = scoring
+    del network._tells_outcome
     if seen is not None:
         _see_all(network, seen, n_outputs)
     task.call_on_fit_task_end(estimator=ensemble, **data)

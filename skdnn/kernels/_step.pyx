@@ -16,15 +16,14 @@ cdef extern from "src/step.h":
     ctypedef void gemm_function(
         char op_a, char op_b, int m, int n, int k, const void *a, int lda, const void *b, int ldb,
         void *c, int ldc) noexcept nogil
-    int VECTOR_BYTES
+    int VECTOR_BYTES, MOST_ADDED, MOST_VECTORS
     ctypedef struct network_t:
         int n_layers
         const int *sizes
         const int *strides
         int activation
         double slope
-        int is_triangular
-        int is_triangular
+        void *panel
         const double *dropout
         const void **weights
         const void **biases
@@ -219,7 +218,7 @@ cdef class _Rows:
             self.kept = (*self.kept, data, indices, indptr)
             self.c.index_size = indptr.dtype.itemsize
             if indices.dtype.itemsize != self.c.index_size or self.c.index_size not in (4, 8):
-                raise TypeError("Expected indices of 32 or 64 bits.")
+                raise TypeError("Expected indices, all of 32 or all of 64 bits.")
             if indices.size != data.size or indptr[0] != 0 or indptr[n_rows] > data.size:
                 raise ValueError("The parts of the CSR matrix do not belong together.")
             self.c.X = _pointer(data, format)
@@ -401,7 +400,10 @@ cdef class CompiledEvaluator:
             (network.weight_gradients, network.bias_gradients),
             network.dropout,
         )
-        self._net.c.is_triangular = is_triangular
+        if is_triangular:
+            panel = np.empty(MOST_ADDED * MOST_VECTORS * VECTOR_BYTES, np.uint8)
+            self._net.given.append(panel)
+            self._net.c.panel = _pointer(panel, b"B")
 
     def draw_dropout(self, int n_rows, random_state):
         """Draw what the next evaluation, of so many rows, leaves out."""

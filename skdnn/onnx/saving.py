@@ -109,6 +109,10 @@ def save(
             f"skl2onnx {skl2onnx.__version__} has no converter for a part of this "
             f"{type(model).__name__}: {error} Update skl2onnx, or leave the part out."
         ) from error
+    except RuntimeError as error:  # of numbers of inputs, or what is not implemented
+        raise ValueError(
+            f"skl2onnx {skl2onnx.__version__} cannot convert this {type(model).__name__}: {error}"
+        ) from error
     _name_inputs(graph.graph, [name for name, _ in types])
     set_model_props(graph, _metadata(model))
     replace_file(path, [graph.SerializeToString()])

@@ -95,8 +95,29 @@ def _pack_columns(encoder: TableEncoder) -> dict[str, Array]:
     arrays = {name: np.array(columns[name], dtype) for name, (dtype, _) in _COLUMNS.items()}
     arrays |= {name: np.array(entries[name], dtype) for name, dtype in _ENTRIES.items()}
     if entries["text_levels"]:
-        arrays["text_levels"] = _text(entries["text_levels"])
+        arrays |= _pack_levels(entries["text_levels"])
     return {f"columns/{name}": array for name, array in arrays.items()}
+
+
+def _pack_levels(levels: list[str]) -> dict[str, Array]:
+    """Return levels as bytes, one after the other: one may be longer than all others together."""
+    try:
+        encoded = [level.encode() for level in levels]
+    except UnicodeEncodeError as error:
+        raise ValueError(f"save_model cannot store the category {error.object!r:.50}.") from error
+    return {
+        "level_bytes": np.frombuffer(b"".join(encoded), np.uint8),
+        "level_sizes": np.array([*map(len, encoded)], np.int64),
+    }
+
+
+def _unpack_levels(encoded: Array, sizes: Array) -> Array:
+    ends = np.cumsum(sizes)
+    if sizes.min(initial=0) < 0 or ends.max(initial=0) != encoded.size:
+        raise ValueError(f"'columns/level_sizes' are not those of {encoded.size} bytes.")
+    data = encoded.tobytes()
+    pairs = zip((ends - sizes).tolist(), ends.tolist(), strict=True)
+    return np.array([data[start:end].decode() for start, end in pairs], object)
 
 
 def _text(values: list[str]) -> Array:
@@ -196,8 +217,11 @@ def _unpack_columns(
         if name != "unit" or "columns/unit" in mine  # which earlier files lack
     }
     entries = {name: mine.get(f"columns/{name}", dtype) for name, dtype in _ENTRIES.items()}
-    if "columns/text_levels" in mine:
+    if "columns/text_levels" in mine:  # of earlier files
         entries["text_levels"] = mine.get("columns/text_levels", "U").astype(object)
+    elif "columns/level_sizes" in mine:
+        sizes = mine.get("columns/level_sizes", "i8")
+        entries["text_levels"] = _unpack_levels(mine.get("columns/level_bytes", "u1"), sizes)
     taken = dict.fromkeys(entries, 0)
 
     def take(name: str, n: int) -> Array:

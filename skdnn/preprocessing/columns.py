@@ -109,12 +109,10 @@ class Table:
         is_number = all(issubclass(type_, NUMBERS + DATES) for type_ in types)
         return "number" if is_number else "category"
 
-    def check_objects(self, j: int) -> None:
+    def check_objects(self, j: int, values: Array) -> None:
         """Raise TypeError when column j, if it is of objects, holds what cannot be encoded."""
-        if not _is_categorical(self.series(j).dtype):
-            values = self.values(j)
-            if values.dtype.kind == "O":
-                self._types(j, values)
+        if values.dtype.kind == "O" and not _is_categorical(self.series(j).dtype):
+            self._types(j, values)
 
     def _types(self, j: int, values: Array) -> set[type]:
         """Return the types of a column's objects, gaps aside, if all can be encoded."""
@@ -163,7 +161,7 @@ def check_table(X: Any, estimator: Any, *, reset: bool, accept_sparse: bool = Fa
     if hasattr(X, "collect") and not hasattr(X, "shape"):
         raise TypeError(f"X is a {type(X).__name__}, of which no row is known: give X.collect().")
     if hasattr(X, "column_names") and hasattr(X, "to_pandas"):  # a Table of pyarrow
-        X = X.to_pandas()
+        X = X.to_pandas(integer_object_nulls=True)
     if is_frame(X):
         for size, what in zip(X.shape, ("sample", "feature"), strict=True):
             if size == 0:
@@ -190,7 +188,8 @@ def check_table(X: Any, estimator: Any, *, reset: bool, accept_sparse: bool = Fa
 
 def _is_categorical(dtype: Any) -> bool:
     """Return whether a dtype of pandas or polars says that values are categories."""
-    return str(dtype).partition("(")[0].lower() in ("category", "categorical", "enum")
+    name = str(dtype).lower()
+    return name.startswith(("category", "categorical", "enum", "dictionary<"))
 
 
 def _to_numpy(series: Any) -> Array:
@@ -200,6 +199,11 @@ def _to_numpy(series: Any) -> Array:
     dtype = series.dtype
     if isinstance(dtype, np.dtype):
         return series.to_numpy()
+    if _is_categorical(dtype) and hasattr(series, "cat") and hasattr(series, "iloc"):
+        # not by way of floats, which integers beside gaps become
+        return np.array([*series.cat.categories, None], object)[series.cat.codes]
+    if not hasattr(series, "iloc") and getattr(dtype, "is_integer", bool)():  # of polars
+        return np.array(series.to_list(), object) if series.null_count() else series.to_numpy()
     kind = getattr(dtype, "kind", "O")  # of pandas' extension types
     if kind in "iu" and hasattr(series, "iloc"):
         present = series.dropna()
@@ -285,7 +289,7 @@ def find_categories(given: Any, table: Table, has_names: bool) -> Array:
         mask = _check_columns(given, table.names, has_names).copy()
     for j in range(table.n_columns):
         if mask[j]:
-            table.check_objects(j)
+            table.check_objects(j, table.values(j))
         else:
             mask[j] = table.kind(j) == "category"
     return mask

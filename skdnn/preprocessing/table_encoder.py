@@ -204,8 +204,12 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
         with self._unchanged_on_error():
             return self._encode(self._learn(X, y))
 
-    def _learn(self, X: Any, y: Any) -> Any:
-        """Learn the encoding; return what is prepared of X."""
+    def _learn(self, X: Any, y: Any, whole: TableEncoder | None = None) -> Any:
+        """Learn the encoding; return what is prepared of X.
+
+        ``whole`` was fitted to a table that X is a part of: categories are text, and encoded by
+        the target, where they are there.
+        """
         self.dropped_features_: dict[str, str] = {}
         self.uses_target_ = self.encodes_target_ = False
         self._columns: list[tuple[int, Number | Category]] = []
@@ -228,8 +232,9 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
         prepared = np.empty((table.n_rows, table.n_columns + n_high), np.float32)
         seen: dict[bytes, str] = {}
         n_prepared = 0
+        like = {} if whole is None else {j: c for j, c in whole._columns if isinstance(c, Category)}
         for j, name in enumerate(table.names):
-            learned = self._learn_column(table, j, y)
+            learned = self._learn_column(table, j, y, like.get(j))
             if isinstance(learned, str):
                 self.dropped_features_[name] = learned
                 continue
@@ -255,7 +260,7 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
         return prepared[:, :n_prepared]
 
     def _learn_column(
-        self, table: Table, j: int, y: Any
+        self, table: Table, j: int, y: Any, like: Category | None
     ) -> tuple[Number | Category, list[Array]] | str:
         """Return a column's encoding and what is prepared of it; or why there is none."""
         values, name = table.values(j), table.names[j]
@@ -265,7 +270,7 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
             if isinstance(number, Number):
                 number.unit = unit_of(values)
             return number if isinstance(number, str) else (number, number.prepare(numbers))
-        categories = categories_of(values)
+        categories = categories_of(values, to_text=like is not None and like.is_text)
         category = learn_category(categories, self.max_levels, self.min_frequency)
         if isinstance(category, str):
             return category
@@ -277,6 +282,10 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
                     "Set target_encoding=False, or raise max_levels."
                 )
             crossed = encode_by_target(category, categories, y, self.random_state)
+            if crossed is None and like is not None and like.log_odds is not None:
+                # one row of a class tells nothing of levels
+                category.log_odds = np.zeros(len(category.levels) + 1)
+                crossed = np.zeros(table.n_rows)
             if crossed is not None:
                 return category, [category.prepare(categories)[0], crossed]
         if category.group == 0:
@@ -387,6 +396,7 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
         first = 0
         for j, column in self._columns:
             values = table.values(j)
+            table.check_objects(j, values)
             if isinstance(column, Number):
                 data = numbers_of(values, table.names[j])
                 _check_unit(column.unit, values, table.names[j])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from decimal import Decimal
 from numbers import Integral, Number, Real
 from typing import Any
 
@@ -168,7 +169,8 @@ def categories_of(values: Array, *, to_text: bool = False) -> Array:
 
 def _exact(numbers: list[Any]) -> Array | None:
     """Return numbers as floats that are finite and tell them apart, or None."""
-    if not are_exact(*(int(number) for number in numbers if isinstance(number, Integral))):
+    whole = (int(number) for number in numbers if isinstance(number, Integral | Decimal))
+    if not are_exact(*whole):
         return None
     floats = np.array(numbers, np.float64)
     return floats if np.isfinite(floats).all() else None
@@ -193,11 +195,12 @@ def as_text(value: Any) -> str:
     moments = _moments([value])
     if moments is not None:
         return str(moments.astype(str)[0])
-    if not isinstance(value, Integral):
-        value = float(value)
-        if not value.is_integer():
-            return str(value)
-    return str(int(value))
+    if not isinstance(value, Number):  # categories of a categorical column, intervals say
+        return str(value)
+    if isinstance(value, Integral) or (isinstance(value, Decimal) and value % 1 == 0):
+        return str(int(value))
+    value = float(value)  # type: ignore[arg-type]
+    return str(int(value)) if value.is_integer() else str(value)
 
 
 def is_gap(categories: Array) -> Array:

@@ -10,6 +10,7 @@ import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 import h5py
@@ -84,6 +85,8 @@ def check_data(model: Any, X: Any, y: Any = "no_validation", *, reset: bool = Fa
             check_masked(array, name)
     if not isinstance(y, np.ndarray) or y.dtype == object:
         y = plain_labels(y)
+    if getattr(X, "format", "") in ("csr", "csc") and X.indices.dtype != X.indptr.dtype:
+        X = type(X)((X.data, X.indices, X.indptr), X.shape)  # indices of one type
     if not (is_on_disk(X) or isinstance(X, PreparedRows)):
         return validate_data(model, X, y, reset=reset, **DATA)
     if not isinstance(X, PreparedRows):
@@ -293,7 +296,13 @@ class Preparation(AbstractContextManager["Preparation"]):
             # what most scorers ask for is known already
             model._logits = lambda rows: logits.copy() if rows is X else predict(model, rows)
             try:
-                return float(scorer(model, X, labels, **weight))
+                found = scorer(model, X, labels, **weight)
+                if np.ndim(found) or not isinstance(found, Real | np.generic):
+                    raise TypeError(
+                        f"scoring must return a number, and {self._model.scoring!r:.100} "
+                        f"returned {found!r:.100}."
+                    )
+                return float(found)
             finally:
                 del model._logits  # or the model would hold itself, and X
 

@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 import scipy.sparse
 
+from skdnn.datasets.rows import check_finite
 from skdnn.network.network import Network
 from skdnn.numerics.threads import Crew, blas_threads
 from skdnn.numerics.vectors import all_finite
@@ -129,9 +130,10 @@ class Rows:
 
         def validate() -> tuple[float, float]:
             loss, logits = watched.evaluate()
-            if score is None:
-                return loss, -loss
-            # scorers would call it bad input: no score, and training goes on or diverges
-            return loss, score(views, X, logits) if all_finite(logits) else math.nan
+            if not all_finite(logits):
+                check_finite(self.X, "of validation rows")
+                # scorers would call it bad input: no score, and training goes on or diverges
+                return loss, -loss if score is None else math.nan
+            return loss, -loss if score is None else score(views, X, logits)
 
         return validate

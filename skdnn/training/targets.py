@@ -46,8 +46,8 @@ def check_labels(y: Array, name: str = "y") -> Array:
     name : str, default="y"
         What to call y in an error.
     """
-    if y.dtype.kind == "f":
-        missing = np.isnan(y)
+    if y.dtype.kind in "fmM":
+        missing = y != y  # NaN, NaT
     elif y.dtype == object:
         missing = np.fromiter(map(_is_missing, y.flat), bool, y.size)
     else:
@@ -66,7 +66,13 @@ def check_labels(y: Array, name: str = "y") -> Array:
         return y
     kinds = {type(label) for label in y.flat}
     if all(issubclass(kind, Real | np.bool_) for kind in kinds):
-        return check_labels(np.array(y.tolist()), name)
+        numbers = np.array(y.tolist())
+        if numbers.dtype == object:
+            raise ValueError(
+                f"{name} has labels that are no numbers of NumPy: give text. The first is "
+                f"{y.flat[0]!r:.50}."
+            )
+        return check_labels(numbers, name)
     if len(kinds) > 1 and not all(issubclass(kind, str) for kind in kinds):
         names = ", ".join(sorted(kind.__name__ for kind in kinds))
         raise ValueError(f"{name} mixes labels of the types {names}: convert them to one.")
@@ -79,6 +85,8 @@ def plain_labels(y: Any) -> Any:
         labels = np.asarray(y)
     except ValueError:  # scikit-learn says what is wrong with it
         return y
+    if isinstance(y, list | tuple) and labels.dtype.kind in "US" and len({*map(type, y)}) > 1:
+        labels = np.array(y, object)  # numbers would have become text
     return check_labels(labels) if labels.dtype == object and labels.ndim > 0 else y
 
 
@@ -189,7 +197,16 @@ def check_sample_weight(
             f"{name} must be numbers, one a row of X, got {sample_weight!r}. Classes are "
             "weighed by class_weight, rows by numbers."
         )
-    weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name=name)
+    try:
+        weight = check_array(
+            sample_weight, ensure_2d=False, allow_nd=True, dtype=np.float64, input_name=name
+        )
+    except (TypeError, ValueError) as error:
+        if name in str(error):
+            raise
+        raise ValueError(
+            f"{name} must be numbers, one a row of X, got {sample_weight!r:.100}: {error}"
+        ) from error
     if weight.shape != (n_samples,):
         raise ValueError(
             f"{name} must have shape ({n_samples},), one weight a row of X; got {weight.shape}."
@@ -254,8 +271,11 @@ def _weighted(
             raise ValueError(
                 f"class_weight names {unknown}, which are not among the classes {labels}."
             )
+        given = [class_weight.get(label, 1) for label in labels]
         try:
-            by_class = np.array([class_weight.get(label, 1) for label in labels], float)
+            if any(isinstance(weight, str | None) for weight in given):
+                raise TypeError("a weight is no number")
+            by_class = np.array(given, float)
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"class_weight must map labels to numbers, got {class_weight!r}."

@@ -30,7 +30,6 @@ static void F(product_of_transpose)(const network_t *net, int m, int n, int k, c
 #if defined(__GNUC__) && N_REGISTERS > 0
 /* A tile is as many vectors wide as a row of C, if these are few, and as high as there are
    registers for. */
-#define MOST_VECTORS 5
 #define TILE_ROWS(n_vectors) ((N_REGISTERS - 1) / (n_vectors) - 1)
 #define UNROLLED _Pragma("GCC unroll 32")
 
@@ -69,8 +68,9 @@ static inline __attribute__((always_inline)) void F(tiles)(
         /* the last tile takes rows of the one before once more; few rows go one by one */
         int64_t first = i + n_rows <= m || m < n_rows ? i : m - n_rows;
         int64_t start = 0, stop = k;
-        if (is_transposed && first > before) start = first - before < k ? first - before : k;
+        if (is_transposed && first > before) start = first - before;
         if (!is_transposed && before + first + n_rows < k) stop = before + first + n_rows;
+        if (start >= stop) start = stop = 0;
         const T *from = a + first * a_row + start * a_column;
         const T *factors = b + start * n_vectors * WIDTH;
         T *to = c + first * c_row;
@@ -85,9 +85,8 @@ static inline __attribute__((always_inline)) void F(tiles)(
 /* C (m, n) = A (m, k) B (k, n), as `tiles` takes A */
 static ONE_COPY void F(triangular_product)(int is_transposed, int64_t before, int m, int n, int k,
                                            const T *a, int64_t a_row, int64_t a_column, const T *b,
-                                           int64_t b_row, T *c, int64_t c_row)
+                                           int64_t b_row, T *c, int64_t c_row, T *RESTRICT panel)
 {
-    T panel[MOST_ADDED * MOST_VECTORS * WIDTH];
     int n_vectors = (n + WIDTH - 1) / WIDTH;
     if (n_vectors > MOST_VECTORS) n_vectors = 2;
     for (int width = n_vectors * WIDTH, j = 0; j < n; j += width) {
@@ -106,7 +105,7 @@ static ONE_COPY void F(triangular_product)(int is_transposed, int64_t before, in
     }
 }
 #define TRIANGULAR_OR(m, n, k, arguments, otherwise)                 \
-    if (net->is_triangular && !index && (k) <= MOST_ADDED)           \
+    if (net->panel && !index && (k) <= MOST_ADDED)           \
         F(triangular_product) arguments;                             \
     else                                                             \
         otherwise;
@@ -120,7 +119,7 @@ static void F(product_of_rows)(const network_t *net, const int64_t *index, int64
 {
     int k = net->sizes[0];
     const T *W = net->weights[0];
-    TRIANGULAR_OR(m, n, k, (0, start, m, n, k, X, k, 1, W, n, Z, stride),
+    TRIANGULAR_OR(m, n, k, (0, start, m, n, k, X, k, 1, W, n, Z, stride, net->panel),
                   F(product)(net, m, n, k, X, k, W, Z, stride))
 }
 
@@ -130,6 +129,6 @@ static void F(product_of_transposed_rows)(const network_t *net, const int64_t *i
 {
     int k = net->sizes[0];
     T *G = net->weight_gradients[0];
-    TRIANGULAR_OR(k, n, m, (1, start, k, n, m, X, 1, k, D, stride, G, n),
+    TRIANGULAR_OR(k, n, m, (1, start, k, n, m, X, 1, k, D, stride, G, n, net->panel),
                   F(product_of_transpose)(net, m, n, k, X, k, D, stride, G))
 }

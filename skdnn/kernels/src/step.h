@@ -15,8 +15,9 @@ typedef void gemm_function(char op_a, char op_b, int m, int n, int k, const void
 
 /* What rows of activations are filled up to, and aligned to: a vector of the widest processors */
 #define VECTOR_BYTES 64
-/* Numbers that a product of a triangle adds up at most */
+/* Numbers that a product of a triangle adds up at most, and vectors that a row of it has */
 #define MOST_ADDED 512
+#define MOST_VECTORS 5
 
 /* A network and the memory that one thread works in. Matrices are row-major. */
 typedef struct {
@@ -25,7 +26,8 @@ typedef struct {
     const int *strides;           /* likewise: from row to row of X and of the activations */
     int activation;
     double slope;                 /* of leaky_relu */
-    int is_triangular;            /* row i of X is 0 right of column i */
+    void *panel;                  /* (MOST_ADDED, MOST_VECTORS) vectors, where row i of X is 0 right
+                                     of column i; or NULL */
     const double *dropout;        /* (n_layers - 1,) rates, or NULL */
     const void **weights;         /* by layer (n_in, n_out) */
     const void **biases;          /* by layer (n_out,) */
