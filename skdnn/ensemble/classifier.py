@@ -55,14 +55,15 @@ class DeepEnsembleClassifier(
     estimator : DeepBinaryClassifier, default=None
         What each network is a copy of; ``early_stopping`` is set, and ``random_state`` is drawn
         for each. None: two hidden layers of 64 units and ``learning_rate_init=0.006``, or 0.008
-        where numbers have no bins, or one such layer and 0.012; ``alpha=1``
-        (the mean of the weights, if rows have some: their ratios alone matter),
-        ``n_iter_no_change=9``, and batches of a thirtieth of the rows, from 16 to 256. For more
-        than 10,000 dense inputs, 8 of each number, the rate is 10,000 / their number of these.
+        where numbers have no bins, or one such layer and 0.012; ``alpha=1`` (the mean of the
+        weights, if rows have some: their ratios alone matter), ``n_iter_no_change=9``,
+        ``max_iter=1000``, and batches of a thirtieth of the rows, from 16 to 256. For more than
+        10,000 dense inputs, 8 of each number, the rate is 10,000 / their number of these.
     n_estimators : int, default=24
         Number of networks. One is a plain network that is stopped early.
     categorical_features : {"from_dtype"} or array-like of str, int or bool, default="from_dtype"
-        Which columns are categories, as of :class:`~skdnn.preprocessing.TableEncoder`.
+        Which columns are categories, as of :class:`~skdnn.preprocessing.TableEncoder`; of an
+        ``encoder`` that is "auto", any other has parameters of its own.
     encoder : "auto", transformer or None, default="auto"
         What makes a matrix of the table. "auto": networks of several kinds take turns, with two
         layers behind ``TableEncoder()``, two behind ``TableEncoder(n_bins=0)``, one behind
