@@ -144,6 +144,9 @@ def forged(contents, tmp_path, attributes=None, arrays=None):
         ({}, {"encoders/0/columns/n_edges": np.array([-1, 0, 0, 0, 0])}),
         ({}, {"encoders/0/columns/codes": np.array([10**6])}),
         ({}, {"encoders/0/columns/edges": np.zeros(9, np.float32)}),
+        ({}, {"encoders/0/columns/level_sizes": np.array([-1, 2])}),
+        ({}, {"encoders/0/columns/level_sizes": np.array([2**62] * 4)}),
+        ({}, {"encoders/0/columns/level_bytes": np.full(3, 255, np.uint8)}),
         ({}, {"unknown": np.zeros(3)}),
     ],
 )

@@ -117,6 +117,21 @@ def test_zeros_of_a_triangle_are_passed_over(problem, batch):
     assert_close(found, gradient, network.dtype)
 
 
+@pytest.mark.parametrize("n_rows", [30, 512, 600])
+@pytest.mark.parametrize("n_columns", [512, 513, 700])
+def test_triangle_may_be_larger_than_what_is_passed_over(n_rows, n_columns):
+    network = Network((n_columns, 21, 1), get_activation("tanh"), np.dtype("d"))
+    generator = np.random.RandomState(0)
+    network.parameters[...] = generator.standard_normal(network.parameters.size) / 20
+    X = np.tril(generator.standard_normal((n_rows, n_columns)))
+    rows = X, np.where(np.arange(n_rows) % 2, 1, -1).astype(np.int8), None
+    gradients = []
+    for evaluator in (BatchEvaluator(network), step.CompiledEvaluator(network, True)):
+        evaluator.evaluate(*rows, slice(7, n_rows), 1.0)
+        gradients.append(network.gradient.copy())
+    assert_close(gradients[1], gradients[0], network.dtype)
+
+
 @settings(max_examples=100, deadline=None)
 @given(problems(), batches(), st.integers(0, 99))
 def test_generator_is_left_where_the_reference_leaves_it(problem, batch, seed):

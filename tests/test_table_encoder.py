@@ -620,6 +620,18 @@ def test_a_gap_beside_long_ids_leaves_them_apart(make):
     np.testing.assert_array_equal(encoder.transform(make(LONG_IDS)), np.eye(3))
 
 
+def test_decimals_of_any_size_are_categories():
+    values = [Decimal("Infinity"), Decimal("1e40"), Decimal("0.5"), Decimal(3)] * 9
+    encoder = TableEncoder(["d"]).fit(pd.DataFrame({"d": values}))
+    names = ["d_0.5", f"d_{10**40}", "d_3", "d_inf"]
+    assert encoder.get_feature_names_out().tolist() == names
+
+
+def test_complex_categories_are_text():
+    table = pd.DataFrame({"c": pd.Categorical([1j, 2.0, 1j] * 9)})
+    assert TableEncoder().fit_transform(table).sum() == 27
+
+
 def test_dictionaries_of_arrow_are_categories():
     pyarrow = pytest.importorskip("pyarrow")
     codes = pyarrow.array([1, 2, 3] * 9).dictionary_encode()

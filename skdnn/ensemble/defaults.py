@@ -31,7 +31,8 @@ __all__ = [
 _BATCHES = 30
 _SMALLEST_BATCH, _LARGEST_BATCH = 16, 256
 
-# Epochs without a better validation loss that end training, and those that end it in any case
+# Epochs without a better validation loss that end training; those that end it in any case are more
+# than any network of the benchmark takes
 _PATIENCE = 9
 _MOST_EPOCHS = 1000
 
@@ -89,7 +90,7 @@ def _default_kinds(n_estimators: int, categorical_features: Any, estimator: Any)
 
 def check_kinds(model: Any) -> list[Kind]:
     """Return the kinds that an ensemble of some parameters has networks of."""
-    check_estimator(model.estimator)
+    _check_estimator(model.estimator)
     if model.kinds is None:
         if isinstance(model.encoder, str):  # "auto"
             return _default_kinds(model.n_estimators, model.categorical_features, model.estimator)
@@ -116,7 +117,7 @@ def check_kinds(model: Any) -> list[Kind]:
                 "The encoder of a kind must be 'auto', None or a transformer, got "
                 f"{kind[0]!r:.100}."
             )
-        check_estimator(kind[1])
+        _check_estimator(kind[1])
     if not len(model.kinds):
         raise ValueError("kinds must have at least one pair of encoder and estimator.")
     return [
@@ -125,7 +126,7 @@ def check_kinds(model: Any) -> list[Kind]:
     ]
 
 
-def check_estimator(estimator: Any) -> None:
+def _check_estimator(estimator: Any) -> None:
     """Raise TypeError if an estimator is none that networks can be copies of."""
     if not isinstance(estimator, DeepBinaryClassifier | None):
         raise TypeError(

@@ -124,7 +124,7 @@ def _text(values: list[str]) -> Array:
     """Return strings as an array of them, which NUL at the end of one would not survive."""
     text = np.array(values, np.str_)
     if text.tolist() != values:
-        raise ValueError("save_model cannot store names or categories with NUL at their end.")
+        raise ValueError("save_model cannot store names with NUL at their end.")
     return text
 
 

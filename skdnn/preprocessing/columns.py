@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skdnn.datasets.rows import is_on_disk
-from skdnn.preprocessing.values import DATES, NUMBERS, SECOND, are_exact, missing_of
+from skdnn.preprocessing.values import DATES, GAPS, NUMBERS, SECOND, are_exact
 
 __all__ = [
     "Table",
@@ -116,12 +116,12 @@ class Table:
 
     def _types(self, j: int, values: Array) -> set[type]:
         """Return the types of a column's objects, gaps aside, if all can be encoded."""
-        present = values[~missing_of(values)].tolist()
-        types = set(map(type, present))
+        listed = values.tolist()
+        types = {type_ for type_ in set(map(type, listed)) if type_.__name__ not in GAPS}
         known = (str, bytes, *NUMBERS, *DATES)
         for type_ in types:
-            if issubclass(type_, complex) or not issubclass(type_, known):
-                value = next(value for value in present if type(value) is type_)
+            if not issubclass(type_, known):
+                value = next(value for value in listed if type(value) is type_)
                 raise TypeError(
                     f"Column {self.names[j]!r} has values of type {type_.__name__}, like "
                     f"{value!r:.50}: only numbers, booleans, text, categories and dates can be "
@@ -193,29 +193,38 @@ def _is_categorical(dtype: Any) -> bool:
 
 
 def _to_numpy(series: Any) -> Array:
-    """Return a column as a NumPy array; gaps of nullable integers become NaN."""
+    """Return a column as a NumPy array; long integers beside gaps stay objects."""
     if isinstance(series, np.ndarray):
         return series
-    dtype = series.dtype
-    if isinstance(dtype, np.dtype):
+    if isinstance(series.dtype, np.dtype):
         return series.to_numpy()
-    if _is_categorical(dtype) and hasattr(series, "cat") and hasattr(series, "iloc"):
+    return _of_pandas(series) if hasattr(series, "iloc") else _of_polars(series)
+
+
+def _of_polars(series: Any) -> Array:
+    if series.dtype.is_integer() and series.null_count():
+        return np.array(series.to_list(), object)
+    return np.asarray(series.to_numpy())
+
+
+def _of_pandas(series: Any) -> Array:
+    """Return a column of one of pandas' extension types."""
+    dtype = series.dtype
+    kind = getattr(dtype, "kind", "O")
+    if _is_categorical(dtype) and hasattr(series, "cat"):
         # not by way of floats, which integers beside gaps become
         return np.array([*series.cat.categories, None], object)[series.cat.codes]
-    if not hasattr(series, "iloc") and getattr(dtype, "is_integer", bool)():  # of polars
-        return np.array(series.to_list(), object) if series.null_count() else series.to_numpy()
-    kind = getattr(dtype, "kind", "O")  # of pandas' extension types
-    if kind in "iu" and hasattr(series, "iloc"):
+    if kind in "iu":
         present = series.dropna()
-        if present.size and not are_exact(int(present.min()), int(present.max())):
+        if present.size and not are_exact(present.min(), present.max()):
             return series.to_numpy(dtype=object)
-    if kind == "b" and hasattr(series, "iloc"):
-        return series.to_numpy(dtype=object, na_value=None)
-    if kind in "iuf" and hasattr(series, "iloc"):
+    if kind in "iuf":
         return series.to_numpy(dtype=np.float64, na_value=np.nan)
-    if str(dtype).startswith("date") and hasattr(series, "iloc"):  # days of pyarrow
+    if kind == "b":
+        return series.to_numpy(dtype=object, na_value=None)
+    if str(dtype).startswith("date"):  # days of pyarrow
         return series.to_numpy(dtype=object)
-    if kind in "Mm" and hasattr(series, "iloc"):
+    if kind in "Mm":
         zone = getattr(dtype, "tz", None) or getattr(getattr(dtype, "pyarrow_dtype", 0), "tz", None)
         moments = series.dt.tz_convert(None) if zone else series
         return moments.to_numpy(dtype=SECOND[kind])

@@ -11,10 +11,10 @@ import numpy as np
 
 __all__ = [
     "DATES",
+    "GAPS",
     "NUMBERS",
     "SECOND",
     "are_exact",
-    "as_text",
     "categories_of",
     "is_gap",
     "missing_of",
@@ -24,15 +24,17 @@ __all__ = [
 
 Array = np.ndarray
 
-NUMBERS = (Real, Number, np.bool_)  # a Decimal is no Real
+NUMBERS = (Real, Decimal, np.bool_)
 DATES = (datetime.date, datetime.timedelta, np.datetime64, np.timedelta64)
+# Names of the types of None, pandas.NA and NaT
+GAPS = ("NoneType", "NAType", "NaTType")
 SECOND = {"M": "datetime64[us]", "m": "timedelta64[us]"}
 
 
 def missing_of(values: Array) -> Array:
     """Return where objects are gaps: None, NaN, NaT or pandas.NA."""
     types = set(map(type, values.tolist()))
-    gaps = {type_ for type_ in types if type_.__name__ in ("NoneType", "NAType", "NaTType")}
+    gaps = {type_ for type_ in types if type_.__name__ in GAPS}
     with_nan = (Number, np.datetime64, np.timedelta64)
     floats = {
         type_ for type_ in types if issubclass(type_, with_nan) and not issubclass(type_, int)
@@ -141,7 +143,7 @@ def categories_of(values: Array, *, to_text: bool = False) -> Array:
     kind = values.dtype.kind
     if kind in "biuf" and not to_text:
         extremes = (values.min(initial=0), values.max(initial=0)) if kind in "iu" else ()
-        if are_exact(*map(int, extremes)) and not np.isinf(values).any():
+        if are_exact(*extremes) and not np.isinf(values).any():
             return values.astype(np.float64)
     categories = np.full(len(values), None, object)
     if kind in "Mm":
@@ -162,26 +164,25 @@ def categories_of(values: Array, *, to_text: bool = False) -> Array:
             categories = np.full(len(values), np.nan)
             categories[~missing] = numbers
             return categories
-    texts = present if types == {str} else [as_text(value) for value in present]
+    texts = present if types == {str} else [_as_text(value) for value in present]
     categories[~missing] = np.array(texts, object)
     return categories
 
 
 def _exact(numbers: list[Any]) -> Array | None:
     """Return numbers as floats that are finite and tell them apart, or None."""
-    whole = (int(number) for number in numbers if isinstance(number, Integral | Decimal))
-    if not are_exact(*whole):
+    if not are_exact(*(number for number in numbers if isinstance(number, Integral | Decimal))):
         return None
     floats = np.array(numbers, np.float64)
     return floats if np.isfinite(floats).all() else None
 
 
-def are_exact(*integers: int) -> bool:
-    """Return whether float64 has these integers."""
+def are_exact(*integers: Any) -> bool:
+    """Return whether float64 has integers as large as these."""
     return all(-(2**53) <= integer <= 2**53 for integer in integers)
 
 
-def as_text(value: Any) -> str:
+def _as_text(value: Any) -> str:
     """Return a category as text, the same as if all values were of its kind.
 
     Numbers as they are written in a file, dates as NumPy writes them.
@@ -195,12 +196,15 @@ def as_text(value: Any) -> str:
     moments = _moments([value])
     if moments is not None:
         return str(moments.astype(str)[0])
-    if not isinstance(value, Number):  # categories of a categorical column, intervals say
+    if not isinstance(value, Real | Decimal):  # of a categorical column: intervals, say
         return str(value)
-    if isinstance(value, Integral) or (isinstance(value, Decimal) and value % 1 == 0):
+    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
         return str(int(value))
-    value = float(value)  # type: ignore[arg-type]
-    return str(int(value)) if value.is_integer() else str(value)
+    if not isinstance(value, Integral):
+        value = float(value)
+        if not value.is_integer():
+            return str(value)
+    return str(int(value))
 
 
 def is_gap(categories: Array) -> Array:

@@ -211,12 +211,11 @@ def check_sample_weight(
         raise ValueError(
             f"{name} must have shape ({n_samples},), one weight a row of X; got {weight.shape}."
         )
-    if np.isnan(weight.min()):  # assume_finite leaves it to us
+    least = weight.min()
+    if np.isnan(least):  # assume_finite leaves it to us
         raise ValueError(f"{name} contains NaN, first in row {int(np.isnan(weight).argmax())}.")
-    if weight.min() < 0:
-        raise ValueError(
-            f"{name} must not be negative: row {int(weight.argmin())} has {weight.min()}."
-        )
+    if least < 0:
+        raise ValueError(f"{name} must not be negative: row {int(weight.argmin())} has {least}.")
     if not weight.any():
         raise ValueError(f"{name} must have a positive entry, but every weight is zero.")
     return weight

@@ -194,11 +194,10 @@ static ONE_COPY int F(forward)(network_t *net, const rows_t *rows, const int64_t
         if (layer == 0 && rows->index_size) {
             int failed = F(sparse_product)(rows, index, start, m, n, net->weights[0], z, stride);
             if (failed) return failed;
+        } else if (layer == 0) {
+            F(product_of_rows)(net, index, start, m, n, a, z, stride);
         } else {
-            if (layer == 0)
-                F(product_of_rows)(net, index, start, m, n, a, z, stride);
-            else
-                F(product)(net, m, n, n_in, a, net->strides[layer], net->weights[layer], z, stride);
+            F(product)(net, m, n, n_in, a, net->strides[layer], net->weights[layer], z, stride);
         }
         F(fill_up)(n, stride, net->biases[layer], bias);
         F(activate_rows)(net, m, stride, z, bias, net->caches ? net->caches[layer] : NULL);
