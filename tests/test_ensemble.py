@@ -37,7 +37,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils._testing import assert_allclose_dense_sparse
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skdnn import DeepBinaryClassifier, DeepEnsembleClassifier
+from skdnn import DeepBinaryClassifier, DeepEnsembleClassifier, load_model, save_model
 from skdnn.preprocessing import TableEncoder
 
 SMALL = DeepBinaryClassifier((8,), learning_rate_init=0.01, alpha=1, max_iter=10, tol=None)
@@ -303,9 +303,31 @@ def test_encoder_sees_no_labels_of_the_fold_set_aside():
     y = rng.randint(0, 2, 600)
     folds = list(StratifiedKFold(3).split(X, y))
     model = small(n_estimators=3, cv=folds).fit(X, y)
-    for (train, _), encoder in zip(folds, model.encoders_, strict=True):
+    for k, ((train, held_out), encoder) in enumerate(zip(folds, model.encoders_, strict=True)):
         alone = TableEncoder(random_state=encoder.random_state).fit(X.iloc[train], y[train])
-        assert_array_equal(encoder.transform(X), alone.transform(X))
+        assert_array_equal(encoder.transform(X)[:, 0], alone.transform(X)[:, 0])
+        others = y.copy()
+        others[held_out] = 1 - y[held_out]
+        again = small(n_estimators=3, cv=folds).fit(X, others)
+        assert_array_equal(again.encoders_[k].transform(X), encoder.transform(X))
+
+
+def test_prediction_reads_a_table_once(tmp_path, monkeypatch):
+    rng = np.random.RandomState(0)
+    X = pd.DataFrame({"text": rng.randint(0, 100, 300).astype(str), "number": rng.rand(300)})
+    model = small(encoder="auto", n_estimators=8).fit(X, rng.randint(0, 2, 300))
+    assert len(set(map(id, model.encoders_))) == 8
+    save_model(model, tmp_path / "model.h5")
+    loaded = load_model(tmp_path / "model.h5")
+    read = []
+    prepare = TableEncoder._prepare
+    monkeypatch.setattr(
+        TableEncoder, "_prepare", lambda *args, **kw: read.append(1) or prepare(*args, **kw)
+    )
+    for ensemble in (model, loaded):
+        ensemble.predict_proba(X)
+        assert len(read) == 1
+        read.clear()
 
 
 def test_out_of_fold_auc_of_noise_is_a_half():

@@ -1,7 +1,8 @@
 """A table as networks see it: encoders fitted once, or for each fold, and rows of either.
 
-An encoder that looks at labels must not see those of the fold that is set aside, so it is fitted
-for each network anew. Of any other transformer than `TableEncoder` nobody knows whether it does.
+An encoder that looks at labels must not see those of the fold that is set aside, so what it learns
+of them is learned for each network anew. Of any other transformer than `TableEncoder` nobody knows
+what that is: all of it is fitted anew.
 """
 
 from __future__ import annotations
@@ -88,10 +89,10 @@ class EncodedTable:
             elif same:
                 self._rows = same[0]._rows
                 twins = [o.encoder for o in same if o.encoder._encodes_as(encoder)]
-                with_other_bins = same[0].encoder._with_bins_of
-                self.encoder = twins[0] if twins else with_other_bins(encoder, self._rows, y)
+                with_other_bins, parameters = same[0].encoder._of_rows, encoder.get_params()
+                self.encoder = twins[0] if twins else with_other_bins(self._rows, y, parameters)[0]
             else:
-                self._rows = encoder._learn(X, y)
+                self._rows, _ = encoder._learn(X, y)
         elif is_identity(encoder):
             self._rows = _as_rows(X, None)
         elif not fitted:
@@ -133,26 +134,22 @@ class EncodedTable:
             # not fit and transform: a cross-fitted encoding of rows that were fitted is another
             encoded = encoder.fit_transform(take(self._X, train), y)
             return encoder, _as_rows(encoded, encoder), _transform(encoder, self._of(held_out))
-        if encoder.encodes_target_:
-            whole = encoder
-            mask = whole.categorical_features_.tolist()
-            encoder = clone(whole).set_params(categorical_features=mask)
-            encoded = encoder._encode(encoder._learn(self._of(train), y, whole))
-            return encoder, encoded, encoder._encode(encoder._prepare(self._of(held_out)))
+        crossed = None
         if encoder.uses_target_:
-            encoder = encoder._with_bins_of(encoder, self._rows[train], y)
+            encoder, crossed = encoder._of_rows(self._rows[train], y)
         if _is_large(encoder, self._rows):
             wide = [PreparedRows(self._rows, encoder._layout, part) for part in (train, held_out)]
             return encoder, *wide
-        return encoder, encoder._encode(self._rows, train), encoder._encode(self._rows, held_out)
+        encoded = encoder._encode(self._rows, train, crossed)
+        return encoder, encoded, encoder._encode(self._rows, held_out)
 
     def _of(self, rows: Array) -> Any:
         return take(self._X, rows)
 
 
 def _is_large(encoder: TableEncoder, rows: Any) -> bool:
-    """Return whether an encoding takes much memory, and more than the prepared rows."""
-    if not isinstance(rows, np.ndarray):
+    """Return whether an encoding takes much memory, more than the prepared rows that tell it."""
+    if not isinstance(rows, np.ndarray) or encoder.encodes_target_:
         return False
     n_bytes = rows.shape[0] * encoder.n_outputs_ * rows.itemsize
     return n_bytes > max(_LARGE, rows.nbytes)

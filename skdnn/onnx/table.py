@@ -39,13 +39,22 @@ class Prepared:
     ----------
     tensor : str
         float32, with NaN for gaps.
-    order : list of int
-        The encoder's number of each column.
+    place : dict of {int: int}
+        Where each of the encoder's columns, by its number, is.
     """
 
-    def __init__(self, tensor: str, order: list[int]) -> None:
-        self.tensor = tensor
-        self._place = {number: place for place, number in enumerate(order)}
+    def __init__(self, tensor: str, place: dict[int, int]) -> None:
+        self.tensor, self._place = tensor, place
+
+    def with_log_odds(self, graph: Graph, encoder: TableEncoder) -> Prepared:
+        """Return what is prepared, log-odds in the stead of the places that have them."""
+        tensors, place = [self.tensor], dict(self._place)
+        for k, (number, _) in enumerate(encoder._by_target):
+            log_odds = graph.constant(encoder._log_odds[k].astype(np.float32))
+            at = graph.cast(graph.columns(self.tensor, [place[number]]), np.int64)
+            tensors.append(graph.add("Gather", log_odds, at))
+            place[number] = len(place) + k
+        return Prepared(graph.side_by_side(tensors), place)
 
     def places(self, outputs: list[Output]) -> list[int]:
         """Return in which column the source of each output is."""
@@ -126,7 +135,7 @@ def add_prepared(graph: Graph, encoder: TableEncoder, inputs: Any) -> Prepared:
     if encoder._scaler is not None:  # was sparse
         X = graph.side_by_side([graph.cast(v.full_name, np.float64) for v in inputs])
         scaled = graph.add("Div", X, graph.constant(encoder._scaler.scale_.astype(np.float64)))
-        return Prepared(graph.cast(scaled, np.float32), [])
+        return Prepared(graph.cast(scaled, np.float32), {})
     places = _places_of_columns(inputs, encoder.n_features_in_, "TableEncoder")
     numbers: list[tuple[int, int, Number]] = []
     tensors: list[str] = []
@@ -144,7 +153,8 @@ def add_prepared(graph: Graph, encoder: TableEncoder, inputs: Any) -> Prepared:
         X = _add_columns_of_numbers(graph, [places[j] for _, j, _ in numbers])
         tensors.append(_add_numbers(graph, X, [number for _, _, number in numbers]))
         order += [place for place, _, _ in numbers]
-    return Prepared(graph.side_by_side(tensors), order)
+    place = {number: place for place, number in enumerate(order)}
+    return Prepared(graph.side_by_side(tensors), place)
 
 
 def _column(graph: Graph, variable: Any, k: int) -> str:
@@ -176,11 +186,11 @@ def _add_numbers(graph: Graph, X: str, numbers: list[Number]) -> str:
 
 
 def _add_category(graph: Graph, x: str, category: Category) -> str:
-    """Return codes, and log-odds if there are any, side by side."""
+    """Return codes, and places among the log-odds if there are any, side by side."""
     parts = [(category.codes.astype(np.float32), float(category.group), np.nan)]
-    if category.log_odds is not None:
-        log_odds = category.log_odds.astype(np.float32)
-        parts.append((log_odds[:-1], 0.0, float(log_odds[-1])))
+    if category.by_target:
+        n_levels = len(category.levels)
+        parts.append((np.arange(n_levels, dtype=np.float32), n_levels + 1.0, float(n_levels)))
     if category.is_text:
         return graph.side_by_side([_add_lookup(graph, x, category, *part) for part in parts])
     x = graph.cast(x, np.float64)
@@ -221,6 +231,8 @@ def add_encoded(graph: Graph, encoder: TableEncoder, prepared: Prepared) -> str:
     """Add what an encoder makes of prepared columns, (n_samples, n_outputs), float32."""
     if encoder._scaler is not None:
         return prepared.tensor
+    if encoder.encodes_target_:
+        prepared = prepared.with_log_odds(graph, encoder)
     X = prepared.tensor
     zero, one = (graph.constant(np.array(value, np.float32)) for value in (0, 1))
     filled = graph.add("Where", graph.add("IsNaN", X), zero, X)  # the median is 0

@@ -63,7 +63,7 @@ def pack_encoder(encoder: TableEncoder, path: str) -> tuple[dict[str, Any], dict
 def _pack_columns(encoder: TableEncoder) -> dict[str, Array]:
     columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
     entries: dict[str, list[Any]] = {name: [] for name in (*_ENTRIES, "text_levels")}
-    edges = iter(encoder._edges)
+    edges, log_odds = iter(encoder._edges), iter(encoder._log_odds)
     for source, column in encoder._columns:
         found: dict[str, Any] = {"source": source}
         if isinstance(column, Number):
@@ -87,8 +87,9 @@ def _pack_columns(encoder: TableEncoder) -> dict[str, Array]:
                 "is_text": column.is_text,
                 "group": column.group,
             }
-            if column.log_odds is not None:
-                entries["log_odds"].extend(column.log_odds)
+            if column.by_target:
+                # that of what was never seen is 0
+                entries["log_odds"].extend(next(log_odds)[:-1])
                 found["has_log_odds"] = True
         for name, (_, default) in _COLUMNS.items():
             columns[name].append(found.get(name, default))
@@ -151,14 +152,14 @@ def unpack_encoder(
         dropped, reasons = mine.get("dropped", "U"), mine.get("reasons", "U", None)
         encoder.dropped_features_ = dict(zip(dropped.tolist(), reasons.tolist(), strict=True))
     encoder._scaler = None
-    encoder._columns = []
+    encoder._columns, encoder._log_odds = [], []
     if f"{path}/largest" in arrays:
         encoder._scaler = _unpack_scaler(mine, attributes[f"{path}/n_samples"], mask.size, names)
         encoder.uses_target_ = encoder.encodes_target_ = False
         encoder.n_outputs_ = mask.size
         return encoder
     encoder._names = mine.get("names", "U", mask.size).tolist()
-    encoder._columns, edges = _unpack_columns(mine, mask)
+    encoder._columns, edges, encoder._log_odds = _unpack_columns(mine, mask)
     indicates = attributes.get(f"{path}/missing_indicator", encoder.missing_indicator)
     if not isinstance(indicates, bool | np.bool_):
         raise ValueError(f"attribute '{path}/missing_indicator' is {indicates!r:.40}: no boolean.")
@@ -209,7 +210,7 @@ def _is_double(mine: _Stored) -> bool:
 
 def _unpack_columns(
     mine: _Stored, mask: Array
-) -> tuple[list[tuple[int, Number | Category]], list[Array]]:
+) -> tuple[list[tuple[int, Number | Category]], list[Array], list[Array]]:
     n_columns = mine.get("columns/source", "i8").size
     stored = {
         name: mine.get(f"columns/{name}", dtype, n_columns).tolist()
@@ -232,7 +233,7 @@ def _unpack_columns(
         return entries[name][first:last].copy()
 
     columns: list[tuple[int, Number | Category]] = []
-    edges = []
+    edges, log_odds = [], []
     for row in zip(*stored.values(), strict=True):
         found = dict(zip(stored, row, strict=True))
         source, is_number = found["source"], found["is_number"]
@@ -256,9 +257,10 @@ def _unpack_columns(
             raise ValueError(f"the categories of column {source} do not fit together.")
         if (levels[1:] <= levels[:-1]).any():
             raise ValueError(f"the categories of column {source} are not in order.")
-        log_odds = take("log_odds", n_levels + 1) if found["has_log_odds"] else None
-        columns.append((source, Category(levels, codes, group, log_odds)))
+        if found["has_log_odds"]:
+            log_odds.append(np.append(take("log_odds", n_levels + 1), 0))
+        columns.append((source, Category(levels, codes, group, found["has_log_odds"])))
     unused = [name for name, n in taken.items() if n != entries[name].size]
     if unused or not columns:
         raise ValueError(f"'columns' has entries that no column is of: {unused}.")
-    return columns, edges
+    return columns, edges, log_odds

@@ -134,6 +134,7 @@ def unpack_ensemble(
         _unpack_encoder(attributes, arrays, f"encoders/{i}", names)
         for i in range(_number(attributes, "n_encoders"))
     ]
+    _share_columns(encoders)
     n_networks = _number(attributes, "n_networks")
     places, weights = arrays["encoder_of"], arrays["estimator_weights"]
     if places.dtype != np.int64 or places.shape != (n_networks,) or places.min() < 0:
@@ -164,6 +165,18 @@ def _unpack_encoder_parameter(packed: Any) -> Any:
     encoder = TableEncoder()
     set_parameters(encoder, packed)
     return encoder
+
+
+def _share_columns(encoders: list[Any]) -> None:
+    """Let encoders that prepare the same share it, so that prediction prepares a table once."""
+    different: list[TableEncoder] = []
+    for encoder in encoders:
+        if isinstance(encoder, TableEncoder) and encoder._scaler is None:
+            same = [e for e in different if e._columns == encoder._columns]
+            if same:
+                encoder._columns = same[0]._columns
+            else:
+                different.append(encoder)
 
 
 def _unpack_encoder(

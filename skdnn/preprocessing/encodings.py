@@ -1,14 +1,14 @@
 """What is learned of one column, and what is prepared of its values.
 
-A column of numbers is prepared as one float column, a category as its codes and perhaps as
-log-odds. What becomes of them is said in outputs, which `layout` computes.
+A column of numbers is prepared as one float column, a category as its codes and perhaps as the
+places that have log-odds. What becomes of them is said in outputs, which `layout` computes.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Any
 
@@ -25,9 +25,10 @@ __all__ = [
     "FARTHEST",
     "Category",
     "Number",
-    "encode_by_target",
+    "has_log_odds",
     "learn_bins",
     "learn_category",
+    "learn_log_odds",
     "learn_number",
 ]
 
@@ -91,9 +92,12 @@ class Number:
             yield Output("gap", place, f"{name}_missing")
 
 
-@dataclass
+@dataclass(eq=False)
 class Category:
     """A column of categories, as codes, and perhaps as log-odds of the positive class.
+
+    Of log-odds, which labels tell, only the place among them is prepared: levels have theirs in
+    their order, gaps come next, and then what was never seen.
 
     Parameters
     ----------
@@ -103,14 +107,20 @@ class Category:
         The output that stands for each.
     group : int
         The output of rare levels, and of such as were never seen; -1: there is none.
-    log_odds : ndarray of shape (n_levels + 1,) or None
-        Of the positive class in each level, and among gaps, above those of all rows.
+    by_target : bool
+        Whether it is encoded as log-odds too.
     """
 
     levels: Array
     codes: Array
     group: int = -1
-    log_odds: Array | None = None
+    by_target: bool = False
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Category) and all(
+            np.array_equal(getattr(self, field.name), getattr(other, field.name))
+            for field in fields(self)
+        )
 
     @property
     def is_text(self) -> bool:
@@ -120,40 +130,39 @@ class Category:
     @property
     def n_prepared(self) -> int:
         """Number of columns that are prepared of it."""
-        return 1 + (self.log_odds is not None)
+        return 1 + self.by_target
 
-    def find(self, categories: Array) -> Array:
-        """Return the place of each among the levels, -1 where it is none, NaN for gaps.
+    @property
+    def n_places(self) -> int:
+        """Number of log-odds: of levels, of gaps, and of what was never seen, which is 0."""
+        return len(self.levels) + 2
+
+    def _find(self, categories: Array, missing: Array) -> Array:
+        """Return the place of each among the levels, that of gaps, and that of none of them.
 
         Categories are text if the levels are.
         """
-        missing = is_gap(categories)
-        places = np.full(len(categories), np.nan)
+        n_levels = len(self.levels)
+        places = np.full(len(categories), n_levels)
         present = categories[~missing]
         if not self.is_text:
             present = _as_numbers(present)
             nearest = np.searchsorted(self.levels, present).clip(max=len(self.levels) - 1)
-            places[~missing] = np.where(self.levels[nearest] == present, nearest, -1)
+            places[~missing] = np.where(self.levels[nearest] == present, nearest, n_levels + 1)
         elif present.size:
             known = {level: place for place, level in enumerate(self.levels.tolist())}
-            places[~missing] = [known.get(value, -1) for value in present.tolist()]
+            places[~missing] = [known.get(value, n_levels + 1) for value in present.tolist()]
         return places
 
     def prepare(self, categories: Array) -> list[Array]:
-        """Return codes with NaN for gaps, and log-odds if there are any."""
-        places = self.find(categories)
-        missing = np.isnan(places)
-        index = np.where(missing, -1, places).astype(np.intp)
-        codes = np.where(index < 0, self.group, self.codes[index]).astype(np.float64)
-        codes[missing] = np.nan
-        if self.log_odds is None:
-            return [codes]
-        index[missing] = len(self.levels)
-        return [codes, np.where(index < 0, 0, self.log_odds[index])]
+        """Return codes with NaN for gaps, and places among the log-odds if there are any."""
+        places = self._find(categories, is_gap(categories))
+        codes = np.concatenate([self.codes, [np.nan, self.group]])[places]
+        return [codes, places] if self.by_target else [codes]
 
     def outputs(self, name: str, place: int) -> Iterator[Output]:
         """Say what becomes of prepared column ``place`` and the next."""
-        if self.log_odds is not None:
+        if self.by_target:
             yield Output("number", place + 1, f"{name}_log_odds")
         if self.group == 0:  # all levels are rare
             return
@@ -302,35 +311,38 @@ def learn_category(categories: Array, max_levels: int, min_frequency: int) -> Ca
     return category
 
 
-def encode_by_target(
-    category: Category, categories: Array, y: Any, random_state: Any
-) -> Array | None:
-    """Set the log-odds of a column's levels; return those of its rows, each from other rows.
+def learn_log_odds(places: Array, n_places: int, y: Any, random_state: Any) -> tuple[Array, Array]:
+    """Return the log-odds of the places of a column, and those of its rows, each from other rows.
 
-    None, and nothing is set, where a class has less than two rows.
+    Both are above those of all rows, and 0 where a class has less than two.
 
     Parameters
     ----------
-    category : Category
-        Of the column.
-    categories : ndarray of shape (n_samples,)
-        The column.
+    places : ndarray of shape (n_samples,)
+        As `Category` prepares them.
+    n_places : int
     y : array-like of shape (n_samples,)
         Labels of two classes.
     random_state : int, RandomState instance or None
         Generator of the folds.
     """
-    _, counts = np.unique(np.asarray(y), return_counts=True)
-    n_folds = min(_TARGET_FOLDS, int(counts.min())) if counts.size == 2 else 0
+    log_odds, n_folds = np.zeros(n_places), min(_TARGET_FOLDS, _rows_of_the_rarer(y))
     if n_folds < 2:
-        return None
+        return log_odds, np.zeros(len(places))
     folds = StratifiedKFold(n_folds, shuffle=True, random_state=random_state)
     encoder = TargetEncoder(target_type="binary", smooth=_TARGET_SMOOTHING, cv=folds)
     encoder.set_output(transform="default")  # whatever the caller's configuration says
-    crossed = encoder.fit_transform(category.find(categories)[:, np.newaxis], y)[:, 0]
+    crossed = encoder.fit_transform(places[:, np.newaxis], y)[:, 0]
     prior = logit(encoder.target_mean_)
-    known = encoder.categories_[0]
-    place = np.where(np.isnan(known), len(category.levels), known).astype(np.intp)
-    category.log_odds = np.zeros(len(category.levels) + 1)
-    category.log_odds[place] = logit(encoder.encodings_[0]) - prior
-    return logit(crossed) - prior
+    log_odds[encoder.categories_[0].astype(np.intp)] = logit(encoder.encodings_[0]) - prior
+    return log_odds, logit(crossed) - prior
+
+
+def has_log_odds(y: Any) -> bool:
+    """Return whether labels are enough to tell log-odds of."""
+    return _rows_of_the_rarer(y) > 1
+
+
+def _rows_of_the_rarer(y: Any) -> int:
+    counts = np.unique(np.asarray(y), return_counts=True)[1]
+    return int(counts.min()) if counts.size == 2 else 0

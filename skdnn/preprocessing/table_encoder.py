@@ -25,9 +25,10 @@ from skdnn.preprocessing.columns import Table, find_categories
 from skdnn.preprocessing.encodings import (
     Category,
     Number,
-    encode_by_target,
+    has_log_odds,
     learn_bins,
     learn_category,
+    learn_log_odds,
     learn_number,
 )
 from skdnn.preprocessing.layout import Layout, Output
@@ -131,7 +132,15 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
     """
 
     _parameter_constraints = ENCODER_CONSTRAINTS
-    _learned_privately = ("_columns", "_edges", "_layout", "_n_prepared", "_names", "_scaler")
+    _learned_privately = (
+        "_columns",
+        "_edges",
+        "_layout",
+        "_log_odds",
+        "_n_prepared",
+        "_names",
+        "_scaler",
+    )
 
     def __init__(
         self,
@@ -202,17 +211,15 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
             As `fit`.
         """
         with self._unchanged_on_error():
-            return self._encode(self._learn(X, y))
+            prepared, crossed = self._learn(X, y)
+            return self._encode(prepared, crossed=crossed)
 
-    def _learn(self, X: Any, y: Any, whole: TableEncoder | None = None) -> Any:
-        """Learn the encoding; return what is prepared of X.
-
-        ``whole`` was fitted to a table that X is a part of: categories are text, and encoded by
-        the target, where they are there.
-        """
+    def _learn(self, X: Any, y: Any) -> tuple[Any, Array | None]:
+        """Learn the encoding; return what is prepared of X, and log-odds, each from other rows."""
         self.dropped_features_: dict[str, str] = {}
         self.uses_target_ = self.encodes_target_ = False
         self._columns: list[tuple[int, Number | Category]] = []
+        self._log_odds: list[Array] = []
         self._scaler: MaxAbsScaler | None = None
         if scipy.sparse.issparse(X):
             X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32))
@@ -220,7 +227,7 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
             self.n_outputs_ = X.shape[1]
             # whatever the caller's configuration says
             self._scaler = MaxAbsScaler().set_output(transform="default").fit(X)
-            return self._scaler.transform(X)
+            return self._scaler.transform(X), None
         table = Table(X, self, reset=True)
         if y is not None:
             check_consistent_length(X, y)
@@ -232,9 +239,8 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
         prepared = np.empty((table.n_rows, table.n_columns + n_high), np.float32)
         seen: dict[bytes, str] = {}
         n_prepared = 0
-        like = {} if whole is None else {j: c for j, c in whole._columns if isinstance(c, Category)}
         for j, name in enumerate(table.names):
-            learned = self._learn_column(table, j, y, like.get(j))
+            learned = self._learn_column(table, j, y)
             if isinstance(learned, str):
                 self.dropped_features_[name] = learned
                 continue
@@ -256,11 +262,12 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
                 f"{', '.join(reasons):.500}."
             )
         self._names = table.names
-        self._learn_layout(prepared[:, :n_prepared], y)
-        return prepared[:, :n_prepared]
+        prepared = prepared[:, :n_prepared]
+        self._learn_layout(prepared, y)
+        return prepared, self._learn_log_odds(prepared, y)
 
     def _learn_column(
-        self, table: Table, j: int, y: Any, like: Category | None
+        self, table: Table, j: int, y: Any
     ) -> tuple[Number | Category, list[Array]] | str:
         """Return a column's encoding and what is prepared of it; or why there is none."""
         values, name = table.values(j), table.names[j]
@@ -270,7 +277,7 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
             if isinstance(number, Number):
                 number.unit = unit_of(values)
             return number if isinstance(number, str) else (number, number.prepare(numbers))
-        categories = categories_of(values, to_text=like is not None and like.is_text)
+        categories = categories_of(values)
         category = learn_category(categories, self.max_levels, self.min_frequency)
         if isinstance(category, str):
             return category
@@ -281,21 +288,15 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
                     f"{self.max_levels}: to encode them by the target, y must have two classes. "
                     "Set target_encoding=False, or raise max_levels."
                 )
-            crossed = encode_by_target(category, categories, y, self.random_state)
-            if crossed is None and like is not None and like.log_odds is not None:
-                # one row of a class tells nothing of levels
-                category.log_odds = np.zeros(len(category.levels) + 1)
-                crossed = np.zeros(table.n_rows)
-            if crossed is not None:
-                return category, [category.prepare(categories)[0], crossed]
-        if category.group == 0:
+            category.by_target = has_log_odds(y)
+        if category.group == 0 and not category.by_target:
             return f"categories of which none has {self.min_frequency} rows"
         return category, category.prepare(categories)
 
     def _learn_layout(self, prepared: Array, y: Any) -> None:
         """Learn the bins, and say which output comes from which prepared column."""
         positive = None
-        if self.bins == "tree" and self.n_bins:
+        if self._bins_use_target:
             if y is None:
                 raise ValueError("bins='tree' needs y: the bins of a number are where it splits y.")
             positive = encode_labels(y, None)[1].astype(np.intp)
@@ -307,6 +308,10 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
             place += column.n_prepared
         self._lay_out(edges, self.missing_indicator)
         self.uses_target_ = self.encodes_target_ or positive is not None
+
+    @property
+    def _bins_use_target(self) -> bool:
+        return self.bins == "tree" and self.n_bins > 0
 
     def _lay_out(self, edges: list[Array], missing_indicator: bool) -> None:
         """Say which output comes from which prepared column, with the edges of each number."""
@@ -323,10 +328,28 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
         self._layout = Layout(outputs)
         self._n_prepared = place
         self.n_outputs_ = len(outputs)
-        self.encodes_target_ = any(
-            isinstance(column, Category) and column.log_odds is not None
-            for _, column in self._columns
-        )
+        self.encodes_target_ = bool(self._by_target)
+
+    @property
+    def _by_target(self) -> list[tuple[int, Category]]:
+        """Columns that are encoded as log-odds, and where their places among these are prepared."""
+        places = np.cumsum([column.n_prepared for _, column in self._columns]) - 1
+        return [
+            (place, column)
+            for place, (_, column) in zip(places.tolist(), self._columns, strict=True)
+            if isinstance(column, Category) and column.by_target
+        ]
+
+    def _learn_log_odds(self, prepared: Array, y: Any) -> Array | None:
+        """Learn log-odds; return those of prepared rows, each from other rows; None if none are."""
+        if not self.encodes_target_:
+            return None
+        learned = [
+            learn_log_odds(prepared[:, place], category.n_places, y, self.random_state)
+            for place, category in self._by_target
+        ]
+        self._log_odds = [log_odds for log_odds, _ in learned]
+        return np.column_stack([crossed for _, crossed in learned])
 
     @property
     def _sources(self) -> Array:
@@ -349,13 +372,21 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
         """Return whether another encoder would prepare the same of a table: all but the bins."""
         return self._encodes_as(other, but=("n_bins", "bins", "missing_indicator"))
 
-    def _with_bins_of(self, other: TableEncoder, prepared: Array, y: Any) -> TableEncoder:
-        """Return an encoder that prepares as this one, with bins as another learns them of rows."""
+    def _of_rows(
+        self, prepared: Array, y: Any, parameters: dict[str, Any] | None = None
+    ) -> tuple[TableEncoder, Array | None]:
+        """Return an encoder that prepares as this one, and what else it learns of prepared rows.
+
+        These are the bins, by other parameters if there are any, and the log-odds: the latter are
+        returned too, those of each row from other rows.
+        """
         encoder = copy.copy(self)
-        encoder.set_params(**other.get_params())
-        if self._scaler is None:
+        encoder.set_params(**(parameters or {}))
+        if self._scaler is not None:
+            return encoder, None
+        if parameters or self._bins_use_target:
             encoder._learn_layout(prepared, y)
-        return encoder
+        return encoder, encoder._learn_log_odds(prepared, y)
 
     # ------------------------------------------------------------------ transform
 
@@ -407,11 +438,22 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
             first = last
         return prepared
 
-    def _encode(self, prepared: Any, rows: Array | None = None) -> Any:
-        """Return encoded rows of prepared ones: of all, or of those of some indices."""
+    def _encode(
+        self, prepared: Any, rows: Array | None = None, crossed: Array | None = None
+    ) -> Any:
+        """Return encoded rows of prepared ones: of all, or of those of some indices.
+
+        With other log-odds than those of their levels, if ``crossed`` are given.
+        """
         if self._scaler is not None:
             return (prepared if rows is None else prepared[rows]).astype(np.float32)
-        return self._layout.encode(prepared, rows)
+        if not self.encodes_target_:
+            return self._layout.encode(prepared, rows)
+        prepared = prepared.copy() if rows is None else prepared[rows]
+        for k, (place, _) in enumerate(self._by_target):
+            places = prepared[:, place].astype(np.intp)
+            prepared[:, place] = self._log_odds[k][places] if crossed is None else crossed[:, k]
+        return self._layout.encode(prepared)
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> Array:
         """Return the names of the outputs.
