@@ -104,7 +104,13 @@ class Checkpoint:
         if not isinstance(estimator, DeepBinaryClassifier):
             raise TypeError(
                 f"Checkpoint serves DeepBinaryClassifier, got {type(estimator).__name__}: in a "
-                "pipeline or a search, call set_callbacks on the network itself."
+                "pipeline or a search, call set_callbacks on the network itself. An ensemble has "
+                "no checkpoints: train it in steps, by warm_start=True."
+            )
+        if context.parent and context.parent.estimator_name == "DeepEnsembleClassifier":
+            raise ValueError(
+                "Checkpoint is of a single network, and this one is an ensemble's: train that in "
+                "steps, by warm_start=True, and keep each by joblib.dump."
             )
         # what could not be loaded again is not worth a file
         unpack_parameters(pack_parameters(parameters_to_save(estimator)))

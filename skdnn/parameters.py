@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from sklearn.base import _fit_context
+from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions
 
 from skdnn.network.activations import ACTIVATIONS
@@ -64,7 +65,7 @@ CONSTRAINTS: dict[str, list[Any]] = {
     "negative_slope": [_SHARE],
     "row_space": ["boolean", StrOptions({"auto"})],
     "class_weight": [dict, StrOptions({"balanced"}), None],
-    "scoring": [str, callable],
+    "scoring": [StrOptions({"loss", *get_scorer_names()}), callable],
     "dropout": [_SHARE, "array-like"],
     "max_grad_norm": [_POSITIVE, None],
     "warmup": [_NOT_NEGATIVE],

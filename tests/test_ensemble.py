@@ -37,7 +37,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils._testing import assert_allclose_dense_sparse
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skdnn import DeepBinaryClassifier, DeepEnsembleClassifier, load_model, save_model
+from skdnn import Checkpoint, DeepBinaryClassifier, DeepEnsembleClassifier, load_model, save_model
 from skdnn.preprocessing import TableEncoder
 
 SMALL = DeepBinaryClassifier((8,), learning_rate_init=0.01, alpha=1, max_iter=10, tol=None)
@@ -792,3 +792,12 @@ def test_a_fold_without_the_only_text_has_text_all_the_same(numbers):
     model = small(encoder="auto", n_estimators=4).fit(X, y)
     texts = [column.is_text for e in model.encoders_ for _, column in e._columns[:1]]
     assert all(texts)
+
+
+def test_checkpoints_are_of_single_networks(numbers, tmp_path):
+    checkpoint = Checkpoint(tmp_path / "run.ckpt")
+    with pytest.raises(TypeError, match=r"An ensemble has no checkpoints: .* warm_start=True"):
+        small().set_callbacks(checkpoint).fit(*numbers)
+    network = clone(SMALL).set_callbacks(checkpoint)
+    with pytest.raises(ValueError, match=r"this one is an ensemble's: .* warm_start=True"):
+        DeepEnsembleClassifier(network, n_estimators=2).fit(*numbers)

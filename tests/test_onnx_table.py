@@ -6,7 +6,11 @@ import pandas as pd
 import pytest
 import scipy.sparse
 import skl2onnx
+from numpy.testing import assert_allclose
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import load_breast_cancer
+from sklearn.model_selection import TunedThresholdClassifierCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -256,3 +260,32 @@ def test_labels_may_be_dates(table, tmp_path):
     session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
     metadata = session.get_modelmeta().custom_metadata_map
     assert metadata["classes"] == '["2020-01-01", "2021-01-01"]'
+
+
+def test_threshold_that_onnx_would_lose_is_refused(tmp_path):
+    X, y = load_breast_cancer(return_X_y=True)
+    network = DeepBinaryClassifier((4,), max_iter=3, tol=None, random_state=0)
+    model = make_pipeline(StandardScaler(), TunedThresholdClassifierCV(network, cv=2)).fit(X, y)
+    with pytest.raises(ValueError, match="would leave out the threshold"):
+        skdnn.onnx.save(model, tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_calibrated_ensemble_takes_large_numbers(tmp_path):
+    rng = np.random.RandomState(0)
+    X = np.column_stack([1.7e9 + rng.randint(0, 1000, 200), rng.rand(200)])
+    y = X[:, 0] > 1.7e9 + 500
+    ensemble = DeepEnsembleClassifier(n_estimators=2, random_state=0)
+    model = CalibratedClassifierCV(ensemble, cv=2).fit(X, y)
+    skdnn.onnx.save(model, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    (found,) = session.run(["probabilities"], {"X": X})
+    assert_allclose(found, model.predict_proba(X), atol=1e-5)
+
+
+def test_what_skl2onnx_fails_at_is_a_named_error(tmp_path):
+    X, y = load_breast_cancer(return_X_y=True)
+    network = DeepBinaryClassifier((4,), max_iter=3, tol=None, random_state=0)
+    model = CalibratedClassifierCV(network, cv=2, method="temperature").fit(X / X.max(axis=0), y)
+    with pytest.raises(ValueError, match="cannot convert this CalibratedClassifierCV"):
+        skdnn.onnx.save(model, tmp_path / "model.onnx")

@@ -3,6 +3,7 @@
 import datetime
 import pickle
 import tracemalloc
+import warnings
 from decimal import Decimal
 
 import joblib
@@ -355,7 +356,7 @@ def test_column_that_cannot_be_encoded_is_named():
 
 def test_text_among_numbers_is_named():
     encoder = TableEncoder().fit(pd.DataFrame({"a": [1.0, 2.0]}))
-    with pytest.raises(ValueError, match="Column 'a' is of numbers, and holds 'two'"):
+    with pytest.raises(ValueError, match="Column 'a' is of numbers or dates, and holds 'two'"):
         encoder.transform(pd.DataFrame({"a": ["one", "two"]}).iloc[1:])
 
 
@@ -656,3 +657,22 @@ def test_cell_that_cannot_be_encoded_is_named_in_prediction_too():
         wrong.at[3, column] = cell
         with pytest.raises(TypeError, match=f"Column '{column}' has values of type"):
             encoder.transform(wrong)
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "%d.%m.%Y", "%m/%d/%y", "%Y/%m/%d %H:%M"])
+def test_dates_that_are_text_are_told(form):
+    days = pd.date_range("2020-01-01", periods=100)
+    table = pd.DataFrame({"when": days.strftime(form), "number": np.arange(100)})
+    with pytest.warns(UserWarning, match="Column 'when' holds dates as text.*to_datetime"):
+        TableEncoder().fit(table)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        TableEncoder().fit(table.assign(when=days))
+        TableEncoder().fit(table.assign(when=[f"{k}-{k}-x" for k in range(100)]))
+
+
+def test_text_where_dates_were(rng):
+    table = pd.DataFrame({"when": pd.date_range("2020-01-01", periods=20)})
+    encoder = TableEncoder().fit(table)
+    with pytest.raises(ValueError, match="Column 'when' is of numbers or dates, and holds '2020"):
+        encoder.transform(table.astype(str))

@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 import pytest
+from sklearn.datasets import make_classification
 from sklearn.metrics import log_loss, recall_score
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.estimator_checks import check_class_weight_classifiers
@@ -387,3 +388,20 @@ def test_weights_that_are_no_numbers_are_named(weight):
     X = np.random.RandomState(0).standard_normal((40, 3))
     with pytest.raises(ValueError, match="sample_weight must be numbers"):
         DeepBinaryClassifier().fit(X, X[:, 0] > 0, sample_weight=weight)
+
+
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_scoring_that_takes_no_weights_is_named_before_training(ensemble):
+    X, y = make_classification(100, random_state=0)
+    epochs = []
+
+    def scoring(model, X, y):
+        epochs.append(1)
+        return model.score(X, y)
+
+    model = DeepBinaryClassifier((3,), early_stopping=True, scoring=scoring, random_state=0)
+    if ensemble:
+        model = DeepEnsembleClassifier(model, n_estimators=2)
+    with pytest.raises(TypeError, match="takes no sample_weight, and rows have weights"):
+        model.fit(X, y, sample_weight=np.ones(100) + y)
+    assert not epochs

@@ -6,6 +6,9 @@ A model card by skops
 What a model is for, how good it is and how to use it, beside its file. ``pip install skops``.
 """
 
+import tempfile
+from pathlib import Path
+
 from sklearn.datasets import load_breast_cancer
 from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.model_selection import train_test_split
@@ -32,5 +35,5 @@ card.add_metrics(
     roc_auc=round(roc_auc_score(y_test, probability), 4),
     log_loss=round(log_loss(y_test, probability), 4),
 )
-card.save("README.md")
+card.save(Path(tempfile.mkdtemp(), "README.md"))
 print("\n".join(card.render().splitlines()[:5]))

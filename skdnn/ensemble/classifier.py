@@ -111,7 +111,7 @@ class DeepEnsembleClassifier(
         Fitted to all rows, of the first kind.
     oof_decision_function_ : ndarray of shape (n_samples,)
         Log-odds of each row by the mean of the networks that were not trained on it. NaN where
-        each was, as with less networks than folds, and where a row has no weight.
+        each was, as with fewer networks than folds, and where a row has no weight.
     oof_log_loss_ : float
         Log loss of these, weighted: what to expect on new rows.
     n_features_in_ : int
@@ -425,7 +425,8 @@ class DeepEnsembleClassifier(
     def member_proba(self, X: ArrayLike) -> Array:
         """Return each network's probability of ``classes_[1]``.
 
-        Where the networks disagree, rows like these were few in training.
+        Where those that count disagree, chance decided: along the boundary, and above all where it
+        goes on beyond the rows of training. That they agree proves nothing.
 
         Parameters
         ----------

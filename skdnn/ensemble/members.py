@@ -76,7 +76,9 @@ def fit_member(
     scoring = network.scoring
     judge = Judge(
         rows.positive[fold.held_out],
-        None if scoring == "loss" else check_scorer(network, ensemble.classes_),
+        None
+        if scoring == "loss"
+        else check_scorer(network, ensemble.classes_, has_weights=rows.weight is not None),
         # the same parts for all kinds, which are compared by what they say of them
         np.random.RandomState(draw_seed(ensemble._root, 3, k // ensemble._judgement.n_kinds)),
     )

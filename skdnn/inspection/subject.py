@@ -147,6 +147,8 @@ def _split(model: Any, name: str = "model") -> tuple[list[Any], DeepBinaryClassi
         hint = " Pass its best_estimator_."
     elif isinstance(last, type):
         hint = " Pass a fitted instance of the class."
+    elif hasattr(last, "estimators_"):
+        hint = " Of an ensemble, pass one of its estimators_, and rows that its encoder encoded."
     raise TypeError(
         f"{name} must be a fitted DeepBinaryClassifier, or a Pipeline whose last step is one, got "
         f"{found} ({type(last).__name__}).{hint}"

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from onnx.helper import make_node, set_model_props
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
+from sklearn.model_selection import TunedThresholdClassifierCV
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -86,6 +87,11 @@ def save(
     (['n', 'n', 'n', 'y'], (4, 2))
     """
     check_is_fitted(model)
+    if isinstance(_last_step(model), TunedThresholdClassifierCV):
+        raise ValueError(
+            "skl2onnx would leave out the threshold of TunedThresholdClassifierCV: save its "
+            "estimator_, and compare the probabilities with its best_threshold_."
+        )
     latest = skl2onnx.get_latest_tested_opset_version()
     if target_opset is not None and not OLDEST_OPSET <= target_opset <= latest:
         raise ValueError(
@@ -109,7 +115,7 @@ def save(
             f"skl2onnx {skl2onnx.__version__} has no converter for a part of this "
             f"{type(model).__name__}: {error} Update skl2onnx, or leave the part out."
         ) from error
-    except RuntimeError as error:  # of numbers of inputs, or what is not implemented
+    except (RuntimeError, AttributeError) as error:  # numbers of inputs, what is not implemented
         raise ValueError(
             f"skl2onnx {skl2onnx.__version__} cannot convert this {type(model).__name__}: {error}"
         ) from error
@@ -132,6 +138,17 @@ def _last_step(model: Any) -> Any:
     """Return the classifier at the end: of a pipeline's options, skl2onnx hands on only some."""
     while isinstance(model, Pipeline):
         model = model[-1]
+    return model
+
+
+def _first_step(model: Any) -> Any:
+    """Return what takes the columns first, in pipelines, searches and calibration."""
+    if isinstance(model, Pipeline):
+        return _first_step(model[0])
+    if hasattr(model, "best_estimator_"):
+        return _first_step(model.best_estimator_)
+    if hasattr(model, "calibrated_classifiers_"):
+        return _first_step(model.calibrated_classifiers_[0].estimator)
     return model
 
 
@@ -173,9 +190,7 @@ def input_types(model: Any, X: Any = None) -> list[tuple[str, Any]]:
     TypeError
         When a column of X holds neither text nor numbers.
     """
-    first = model
-    while isinstance(first, Pipeline) or hasattr(first, "best_estimator_"):
-        first = first[0] if isinstance(first, Pipeline) else first.best_estimator_
+    first = _first_step(model)
     encoder = first.encoders_[0] if isinstance(first, DeepEnsembleClassifier) else first
     if isinstance(encoder, TableEncoder):
         return table_types(encoder)
@@ -203,5 +218,6 @@ def _type_of(column: Any, name: Any) -> Any:
     if values.dtype.kind in "biuf" or any(isinstance(cell, (int, float)) for cell in cells):
         return FloatTensorType
     raise TypeError(
-        f"Column {name!r} holds neither text nor numbers ({values.dtype}): ONNX has no such inputs."
+        f"Column {name!r} holds neither text nor numbers ({values.dtype}), and ONNX has no other "
+        "inputs. If the model does not use it, fit the model without it."
     )

@@ -32,8 +32,9 @@ from skdnn.preprocessing.encodings import (
     learn_number,
 )
 from skdnn.preprocessing.layout import Layout, Output
-from skdnn.preprocessing.values import categories_of, numbers_of, unit_of
+from skdnn.preprocessing.values import are_dates, categories_of, numbers_of, unit_of
 from skdnn.training.learned import Learned
+from skdnn.training.messages import warn
 from skdnn.training.targets import encode_labels, plain_labels
 
 __all__ = ["TableEncoder"]
@@ -281,6 +282,11 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
         category = learn_category(categories, self.max_levels, self.min_frequency)
         if isinstance(category, str):
             return category
+        if category.group >= 0 and category.is_text and are_dates(category.levels):
+            warn(
+                f"Column {name!r} holds dates as text, like {category.levels[0]!r}, and is encoded "
+                f"as {len(category.levels)} categories. Make dates of them: pandas.to_datetime."
+            )
         if category.group >= 0 and self.target_encoding and y is not None:
             if type_of_target(y) != "binary":
                 raise ValueError(

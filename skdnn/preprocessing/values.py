@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from decimal import Decimal
 from numbers import Integral, Number, Real
 from typing import Any
@@ -14,6 +15,7 @@ __all__ = [
     "GAPS",
     "NUMBERS",
     "SECOND",
+    "are_dates",
     "are_exact",
     "categories_of",
     "is_gap",
@@ -28,6 +30,7 @@ NUMBERS = (Real, Decimal, np.bool_)
 DATES = (datetime.date, datetime.timedelta, np.datetime64, np.timedelta64)
 # Names of the types of None, pandas.NA and NaT
 GAPS = ("NoneType", "NAType", "NaTType")
+_DATE = re.compile(r"(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3(\d{4}|\d{2}))(?!\d)")
 SECOND = {"M": "datetime64[us]", "m": "timedelta64[us]"}
 
 
@@ -85,8 +88,9 @@ def numbers_of(values: Array, name: str) -> Array:
     for value in present:
         if not isinstance(value, NUMBERS):
             raise ValueError(
-                f"Column {name!r} is of numbers, and holds {value!r:.50}: give numbers alone, or "
-                "name the column in categorical_features."
+                f"Column {name!r} is of numbers or dates, and holds {value!r:.50}: give these "
+                "alone (pandas.to_datetime makes dates of text), or name the column in "
+                "categorical_features."
             )
     try:
         numbers[~missing] = np.array(present, np.float64)
@@ -123,6 +127,11 @@ def _without_zone(value: Any) -> Any:
     if offset is None:
         return value
     return np.datetime64(value.replace(tzinfo=None)) - np.timedelta64(offset)
+
+
+def are_dates(texts: Array) -> bool:
+    """Return whether all texts begin as dates do: 2026-11-26, 26.11.2026 or 11/26/26."""
+    return all(map(_DATE.match, texts.tolist()))
 
 
 def categories_of(values: Array, *, to_text: bool = False) -> Array:

@@ -22,7 +22,7 @@ from sklearn.utils.validation import validate_data
 from skdnn.datasets.hdf5 import as_labels
 from skdnn.datasets.matrix import HDF5Matrix
 from skdnn.datasets.prepared import PreparedRows
-from skdnn.datasets.rows import as_matrix, check_finite, is_on_disk
+from skdnn.datasets.rows import as_matrix, check_columns, check_finite, is_on_disk
 from skdnn.network.network import draw_parameters, flatten
 from skdnn.solvers import DivergenceError
 from skdnn.training.fingerprint import is_same_parameter
@@ -88,7 +88,11 @@ def check_data(model: Any, X: Any, y: Any = "no_validation", *, reset: bool = Fa
     if getattr(X, "format", "") in ("csr", "csc") and X.indices.dtype != X.indptr.dtype:
         X = type(X)((X.data, X.indices, X.indptr), X.shape)  # indices of one type
     if not (is_on_disk(X) or isinstance(X, PreparedRows)):
-        return validate_data(model, X, y, reset=reset, **DATA)
+        try:
+            return validate_data(model, X, y, reset=reset, **DATA)
+        except (TypeError, ValueError) as error:
+            check_columns(X, error)
+            raise
     if not isinstance(X, PreparedRows):
         X = as_matrix(X)
     if len(X) == 0:
@@ -283,9 +287,10 @@ class Preparation(AbstractContextManager["Preparation"]):
         """Return the function that scores parameters on the validation rows, if not the loss."""
         if validation is None or self._model.scoring == "loss":
             return None
-        scorer = check_scorer(self._model, self._model.classes_)
+        has_weights = validation.weight is not None
+        scorer = check_scorer(self._model, self._model.classes_, has_weights=has_weights)
         labels = self._model.classes_[validation.positive.astype(np.intp)]
-        weight = {} if validation.weight is None else {"sample_weight": validation.weight}
+        weight = {"sample_weight": validation.weight} if has_weights else {}
         model = copy.copy(self._model)
         model.__dict__.pop("feature_names_in_", None)
         predict = type(model)._logits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +21,9 @@ def is_known(scoring: Any) -> bool:
     return isinstance(scoring, str) or type(scoring).__module__.startswith("sklearn.")
 
 
-def check_scorer(model: Any, classes: np.ndarray) -> Callable[..., float]:
+def check_scorer(
+    model: Any, classes: np.ndarray, *, has_weights: bool = False
+) -> Callable[..., float]:
     """Return the scorer that a model's ``scoring`` stands for.
 
     Parameters
@@ -29,14 +32,23 @@ def check_scorer(model: Any, classes: np.ndarray) -> Callable[..., float]:
         Its ``scoring`` is the name of a scorer or a callable.
     classes : ndarray of shape (2,)
         Labels. Scorers of scikit-learn score two rows first, to show that they take them.
+    has_weights : bool, default=False
+        Whether rows have weights, which the scorer is then given.
 
     Raises
     ------
     ValueError
         When the labels are none for the scorer.
+    TypeError
+        When it takes no weights, and there are some.
     """
     scorer = check_scoring(model, model.scoring)
     if not is_known(scorer):
+        if has_weights and not _takes_weights(scorer):
+            raise TypeError(
+                f"scoring={model.scoring!r:.100} takes no sample_weight, and rows have weights "
+                "(sample_weight, class_weight): give it a parameter sample_weight=None."
+            )
         return scorer  # of the user, who may count its calls
     stub = copy.copy(model)
     stub.__dict__.pop("feature_names_in_", None)
@@ -58,3 +70,13 @@ def check_scorer(model: Any, classes: np.ndarray) -> Callable[..., float]:
                 f"{labels[1]!r}.{advice} {error}"
             ) from error
     return scorer
+
+
+def _takes_weights(scorer: Any) -> bool:
+    try:
+        inspect.signature(scorer).bind(None, None, None, sample_weight=None)
+    except TypeError:
+        return False
+    except ValueError:  # of what has no signature, nobody knows
+        return True
+    return True
