@@ -801,3 +801,9 @@ def test_checkpoints_are_of_single_networks(numbers, tmp_path):
     network = clone(SMALL).set_callbacks(checkpoint)
     with pytest.raises(ValueError, match=r"this one is an ensemble's: .* warm_start=True"):
         DeepEnsembleClassifier(network, n_estimators=2).fit(*numbers)
+
+
+def test_kinds_of_which_there_would_be_no_network(numbers):
+    model = DeepEnsembleClassifier(kinds=[("auto", SMALL)] * 3, n_estimators=2)
+    with pytest.raises(ValueError, match="3 kinds of networks, and n_estimators=2"):
+        model.fit(*numbers)

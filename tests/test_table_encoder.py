@@ -676,3 +676,9 @@ def test_text_where_dates_were(rng):
     encoder = TableEncoder().fit(table)
     with pytest.raises(ValueError, match="Column 'when' is of numbers or dates, and holds '2020"):
         encoder.transform(table.astype(str))
+
+
+def test_decimals_of_any_nan_are_gaps():
+    column = [Decimal(k) for k in range(8)] + [Decimal("NaN"), Decimal("sNaN"), Decimal("-sNaN")]
+    encoded = TableEncoder(missing_indicator=True).fit_transform(pd.DataFrame({"a": column}))
+    np.testing.assert_array_equal(encoded[:, -1], [0] * 8 + [1] * 3)

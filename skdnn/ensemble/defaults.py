@@ -120,9 +120,14 @@ def check_kinds(model: Any) -> list[Kind]:
         _check_estimator(kind[1])
     if not len(model.kinds):
         raise ValueError("kinds must have at least one pair of encoder and estimator.")
+    if len(model.kinds) > model.n_estimators:
+        raise ValueError(
+            f"kinds has {len(model.kinds)} kinds of networks, and n_estimators="
+            f"{model.n_estimators} networks: there must be one of each kind at least."
+        )
     return [
         Kind(TableEncoder(model.categorical_features) if encoder == "auto" else encoder, *rest)
-        for encoder, *rest in model.kinds[: model.n_estimators]
+        for encoder, *rest in model.kinds
     ]
 
 

@@ -45,10 +45,15 @@ def missing_of(values: Array) -> Array:
     if not gaps and not floats:
         return np.zeros(len(values), bool)
     missing = (
-        type(value) in gaps or (type(value) in floats and value != value)
+        type(value) in gaps or (type(value) in floats and _is_nan(value))
         for value in values.tolist()
     )
     return np.fromiter(missing, bool, len(values))
+
+
+def _is_nan(value: Any) -> bool:
+    # a signalling NaN cannot be compared
+    return bool(value.is_nan() if isinstance(value, Decimal) else value != value)
 
 
 def numbers_of(values: Array, name: str) -> Array:
