@@ -807,3 +807,30 @@ def test_kinds_of_which_there_would_be_no_network(numbers):
     model = DeepEnsembleClassifier(kinds=[("auto", SMALL)] * 3, n_estimators=2)
     with pytest.raises(ValueError, match="3 kinds of networks, and n_estimators=2"):
         model.fit(*numbers)
+
+
+def test_codes_of_noise_do_not_leak_labels():
+    rng = np.random.RandomState(0)
+    X = pd.DataFrame({"code": rng.randint(0, 60, 1200), "other": rng.randint(0, 40, 1200)})
+    y = rng.randint(0, 2, 1200)
+    model = DeepEnsembleClassifier(n_estimators=6, random_state=0).fit(X, y)
+    error = np.sqrt(1 / (12 * 600) * 2)
+    assert abs(roc_auc_score(y, model.oof_decision_function_) - 0.5) < 3 * error
+
+
+def test_codes_are_learned_without_the_fold_set_aside_and_go_to_files(tmp_path):
+    rng = np.random.RandomState(0)
+    X = pd.DataFrame({"code": rng.randint(0, 60, 1500), "number": rng.rand(1500)})
+    y = (rng.rand(1500) < expit(2 * rng.standard_normal(60)[X["code"]])).astype(int)
+    folds = list(StratifiedKFold(3).split(X, y))
+    model = small(encoder="auto", n_estimators=3, cv=folds).fit(X, y)
+    assert all(encoder.encodes_target_ for encoder in model.encoders_)
+    for k, (_, held_out) in enumerate(folds):
+        others = y.copy()
+        others[held_out] = rng.permutation(y[held_out])
+        again = small(encoder="auto", n_estimators=3, cv=folds).fit(X, others)
+        assert_array_equal(again.encoders_[k].transform(X), model.encoders_[k].transform(X))
+    save_model(model, tmp_path / "model.h5")
+    loaded = load_model(tmp_path / "model.h5")
+    assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
+    assert len({id(encoder._columns) for encoder in loaded.encoders_}) == 1

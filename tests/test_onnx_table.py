@@ -289,3 +289,17 @@ def test_what_skl2onnx_fails_at_is_a_named_error(tmp_path):
     model = CalibratedClassifierCV(network, cv=2, method="temperature").fit(X / X.max(axis=0), y)
     with pytest.raises(ValueError, match="cannot convert this CalibratedClassifierCV"):
         skdnn.onnx.save(model, tmp_path / "model.onnx")
+
+
+def test_numbers_that_are_names(tmp_path):
+    rng = np.random.RandomState(0)
+    X = np.column_stack([rng.randint(0, 60, 1500) / 10, rng.rand(1500)])
+    effect = 2 * rng.standard_normal(60)
+    y = rng.rand(1500) < 1 / (1 + np.exp(-effect[np.rint(X[:, 0] * 10).astype(int)]))
+    model = DeepEnsembleClassifier(n_estimators=4, random_state=0).fit(X, y)
+    assert model.encoder_.encodes_target_
+    skdnn.onnx.save(model, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    X[:5, 0] = [np.nan, 7.7, -1, 0.05, np.inf]
+    (found,) = session.run(["probabilities"], {"X": X})
+    assert_allclose(found, model.predict_proba(X), atol=1e-5)

@@ -682,3 +682,59 @@ def test_decimals_of_any_nan_are_gaps():
     column = [Decimal(k) for k in range(8)] + [Decimal("NaN"), Decimal("sNaN"), Decimal("-sNaN")]
     encoded = TableEncoder(missing_indicator=True).fit_transform(pd.DataFrame({"a": column}))
     np.testing.assert_array_equal(encoded[:, -1], [0] * 8 + [1] * 3)
+
+
+# ---------------------------------------------------------------------- numbers that are names
+
+
+def make_codes(rng, n_rows=2000):
+    """Return a table of codes and a smooth number, and labels that depend on both."""
+    codes, smooth = rng.randint(0, 60, n_rows), rng.randint(0, 60, n_rows)
+    log_odds = rng.standard_normal(60)[codes] * 1.5 + smooth / 20 - 1.5
+    y = rng.rand(n_rows) < 1 / (1 + np.exp(-log_odds))
+    return pd.DataFrame({"code": codes, "smooth": smooth, "real": rng.rand(n_rows)}), y
+
+
+def test_numbers_whose_values_tell_more_than_their_neighbourhood_are_names_too(rng):
+    X, y = make_codes(rng)
+    encoder = TableEncoder(random_state=0).fit(X, y)
+    names = encoder.get_feature_names_out().tolist()
+    assert [name for name in names if "log_odds" in name] == ["code_log_odds"]
+    theirs = TargetEncoder(smooth=10.0, target_type="binary").fit(X[["code"]], y)
+    p, prior = theirs.transform(X[["code"]])[:, 0], theirs.target_mean_
+    above = np.log(p / (1 - p)) - np.log(prior / (1 - prior))
+    found = encoder.transform(X)[:, names.index("code_log_odds")]
+    np.testing.assert_allclose(found, clip_smoothly(above), rtol=1e-5, atol=1e-6)
+    others = encoder.transform(X.assign(code=[*range(60, 90), *[np.nan] * (len(X) - 30)]))
+    np.testing.assert_array_equal(others[:, names.index("code_log_odds")], 0)
+
+
+def test_names_are_the_same_in_every_dtype(rng):
+    X, y = make_codes(rng)
+    X["code"] = X["code"] / 10  # no float has most of them
+    narrow = X.astype(np.float32)
+    wide = TableEncoder(random_state=0).fit(X, y)
+    place = wide.get_feature_names_out().tolist().index("code_log_odds")
+    of_float32 = TableEncoder(random_state=0).fit(narrow, y)
+    for encoder in (wide, of_float32):
+        for table in (X, narrow, X.astype(object), pl.from_pandas(X)):
+            np.testing.assert_array_equal(
+                encoder.transform(table)[:, place], wide.transform(X)[:, place]
+            )
+
+
+@pytest.mark.parametrize("parameters", [{"target_encoding": False}, {"y": None}])
+def test_numbers_are_no_names_without_labels(rng, parameters):
+    X, y = make_codes(rng)
+    y = parameters.pop("y", y)
+    encoder = TableEncoder(**parameters).fit(X, y)
+    assert not any("log_odds" in name for name in encoder.get_feature_names_out())
+
+
+def test_names_of_noise_are_none(rng):
+    X, _ = make_codes(rng)
+    found = 0
+    for _ in range(20):
+        encoder = TableEncoder(random_state=0).fit(X, rng.randint(0, 2, len(X)))
+        found += encoder.encodes_target_
+    assert found <= 1  # of 40 tries; beyond three standard errors is one in 700

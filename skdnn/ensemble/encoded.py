@@ -134,22 +134,22 @@ class EncodedTable:
             # not fit and transform: a cross-fitted encoding of rows that were fitted is another
             encoded = encoder.fit_transform(take(self._X, train), y)
             return encoder, _as_rows(encoded, encoder), _transform(encoder, self._of(held_out))
-        crossed = None
+        rows = self._rows
         if encoder.uses_target_:
-            encoder, crossed = encoder._of_rows(self._rows[train], y)
-        if _is_large(encoder, self._rows):
-            wide = [PreparedRows(self._rows, encoder._layout, part) for part in (train, held_out)]
+            encoder, crossed = encoder._of_rows(rows[train], y)
+            rows = encoder._with_log_odds(rows, train, crossed)
+        if _is_large(encoder, rows):
+            wide = [PreparedRows(rows, encoder._layout, part) for part in (train, held_out)]
             return encoder, *wide
-        encoded = encoder._encode(self._rows, train, crossed)
-        return encoder, encoded, encoder._encode(self._rows, held_out)
+        return encoder, encoder._encode(rows, train), encoder._encode(rows, held_out)
 
     def _of(self, rows: Array) -> Any:
         return take(self._X, rows)
 
 
 def _is_large(encoder: TableEncoder, rows: Any) -> bool:
-    """Return whether an encoding takes much memory, more than the prepared rows that tell it."""
-    if not isinstance(rows, np.ndarray) or encoder.encodes_target_:
+    """Return whether an encoding takes much memory, and more than the prepared rows."""
+    if not isinstance(rows, np.ndarray):
         return False
     n_bytes = rows.shape[0] * encoder.n_outputs_ * rows.itemsize
     return n_bytes > max(_LARGE, rows.nbytes)
@@ -186,7 +186,9 @@ def encoded_blocks(encoders: Sequence[Any], X: Any) -> Iterator[tuple[slice, Any
         size = max(1, _BLOCK_SIZE // (n_columns * _TILE)) * _TILE
         for place in gen_batches(rows.shape[0], size):
             for encoder in group:
-                block = encoder._encode(rows[place]) if is_ours else rows[place]
+                block = rows[place]
+                if is_ours:
+                    block = encoder._encode(encoder._with_log_odds(block))
                 missing = -block.shape[0] % _TILE
                 if missing and isinstance(block, np.ndarray):
                     filling = np.zeros((missing, block.shape[1]), block.dtype)

@@ -49,11 +49,12 @@ class Prepared:
     def with_log_odds(self, graph: Graph, encoder: TableEncoder) -> Prepared:
         """Return what is prepared, log-odds in the stead of the places that have them."""
         tensors, place = [self.tensor], dict(self._place)
-        for k, (number, _) in enumerate(encoder._by_target):
-            log_odds = graph.constant(encoder._log_odds[k].astype(np.float32))
-            at = graph.cast(graph.columns(self.tensor, [place[number]]), np.int64)
-            tensors.append(graph.add("Gather", log_odds, at))
-            place[number] = len(place) + k
+        for k, (number, _, _) in enumerate(encoder._by_target):
+            if encoder._log_odds[k].size:
+                log_odds = graph.constant(encoder._log_odds[k].astype(np.float32))
+                at = graph.cast(graph.columns(self.tensor, [place[number]]), np.int64)
+                place[number] = len(place) + len(tensors) - 1
+                tensors.append(graph.add("Gather", log_odds, at))
         return Prepared(graph.side_by_side(tensors), place)
 
     def places(self, outputs: list[Output]) -> list[int]:
@@ -146,6 +147,8 @@ def add_prepared(graph: Graph, encoder: TableEncoder, inputs: Any) -> Prepared:
             numbers.append((first, j, column))
         else:
             x = _column(graph, *places[j])
+            if not encoder.categorical_features_[j]:  # numbers that may be names
+                x = graph.cast(x, np.float32)
             tensors.append(_add_category(graph, x, column))
             order += range(first, first + column.n_prepared)
         first += column.n_prepared
@@ -187,7 +190,9 @@ def _add_numbers(graph: Graph, X: str, numbers: list[Number]) -> str:
 
 def _add_category(graph: Graph, x: str, category: Category) -> str:
     """Return codes, and places among the log-odds if there are any, side by side."""
-    parts = [(category.codes.astype(np.float32), float(category.group), np.nan)]
+    parts = []
+    if category.group:
+        parts.append((category.codes.astype(np.float32), float(category.group), np.nan))
     if category.by_target:
         n_levels = len(category.levels)
         parts.append((np.arange(n_levels, dtype=np.float32), n_levels + 1.0, float(n_levels)))

@@ -89,8 +89,9 @@ def _pack_columns(encoder: TableEncoder) -> dict[str, Array]:
             }
             if column.by_target:
                 # that of what was never seen is 0
-                entries["log_odds"].extend(next(log_odds)[:-1])
-                found["has_log_odds"] = True
+                mine = next(log_odds)[:-1]
+                entries["log_odds"].extend(mine)
+                found["has_log_odds"] = mine.size > 0
         for name, (_, default) in _COLUMNS.items():
             columns[name].append(found.get(name, default))
     arrays = {name: np.array(columns[name], dtype) for name, (dtype, _) in _COLUMNS.items()}
@@ -237,7 +238,7 @@ def _unpack_columns(
     for row in zip(*stored.values(), strict=True):
         found = dict(zip(stored, row, strict=True))
         source, is_number = found["source"], found["is_number"]
-        if not 0 <= source < mask.size or is_number == mask[source]:
+        if not 0 <= source < mask.size or (is_number and mask[source]):
             raise ValueError(f"'columns/source' names {source}, which is no such column.")
         if is_number:
             edges.append(take("edges", found["n_edges"]))
@@ -250,6 +251,8 @@ def _unpack_columns(
             columns.append((source, Number(**number, unit=_UNITS[unit])))
             continue
         n_levels, group = found["n_levels"], found["group"]
+        if not mask[source] and (found["is_text"] or group):
+            raise ValueError(f"the names of column {source} are none of numbers.")
         levels = take("text_levels" if found["is_text"] else "number_levels", n_levels)
         codes = take("codes", n_levels)
         allowed = n_levels if group < 0 else group + 1
@@ -257,9 +260,13 @@ def _unpack_columns(
             raise ValueError(f"the categories of column {source} do not fit together.")
         if (levels[1:] <= levels[:-1]).any():
             raise ValueError(f"the categories of column {source} are not in order.")
+        may_be_names = not mask[source]
         if found["has_log_odds"]:
             log_odds.append(np.append(take("log_odds", n_levels + 1), 0))
-        columns.append((source, Category(levels, codes, group, found["has_log_odds"])))
+        elif may_be_names:
+            log_odds.append(np.empty(0))
+        by_target = found["has_log_odds"] or may_be_names
+        columns.append((source, Category(levels, codes, group, by_target)))
     unused = [name for name, n in taken.items() if n != entries[name].size]
     if unused or not columns:
         raise ValueError(f"'columns' has entries that no column is of: {unused}.")

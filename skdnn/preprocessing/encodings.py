@@ -10,12 +10,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from scipy.special import logit
-from sklearn.model_selection import StratifiedKFold
-from sklearn.preprocessing import TargetEncoder
 from sklearn.tree import DecisionTreeClassifier
 
 from skdnn.preprocessing.layout import Output
@@ -25,19 +21,12 @@ __all__ = [
     "FARTHEST",
     "Category",
     "Number",
-    "has_log_odds",
     "learn_bins",
     "learn_category",
-    "learn_log_odds",
     "learn_number",
 ]
 
 Array = np.ndarray
-
-# Rows of the mean that a level's rows are mixed with. scikit-learn's "auto" takes the label of a
-# level's single row for its mean.
-_TARGET_SMOOTHING = 10.0
-_TARGET_FOLDS = 5
 
 # As in Gorishniy et al., so that a split is of more than one row
 _ROWS_OF_A_LEAF = 5
@@ -106,7 +95,8 @@ class Category:
     codes : ndarray of shape (n_levels,)
         The output that stands for each.
     group : int
-        The output of rare levels, and of such as were never seen; -1: there is none.
+        The output of rare levels, and of such as were never seen; -1: there is none. 0: all are
+        rare, and no codes are prepared.
     by_target : bool
         Whether it is encoded as log-odds too.
     """
@@ -130,7 +120,7 @@ class Category:
     @property
     def n_prepared(self) -> int:
         """Number of columns that are prepared of it."""
-        return 1 + self.by_target
+        return (self.group != 0) + self.by_target
 
     @property
     def n_places(self) -> int:
@@ -157,14 +147,14 @@ class Category:
     def prepare(self, categories: Array) -> list[Array]:
         """Return codes with NaN for gaps, and places among the log-odds if there are any."""
         places = self._find(categories, is_gap(categories))
-        codes = np.concatenate([self.codes, [np.nan, self.group]])[places]
-        return [codes, places] if self.by_target else [codes]
+        codes = np.concatenate([self.codes, [np.nan, self.group]])
+        return [codes[places]] * (self.group != 0) + [places] * self.by_target
 
-    def outputs(self, name: str, place: int) -> Iterator[Output]:
+    def outputs(self, name: str, place: int, has_log_odds: bool) -> Iterator[Output]:
         """Say what becomes of prepared column ``place`` and the next."""
-        if self.by_target:
-            yield Output("number", place + 1, f"{name}_log_odds")
-        if self.group == 0:  # all levels are rare
+        if has_log_odds:
+            yield Output("number", place + (self.group != 0), f"{name}_log_odds")
+        if self.group == 0:
             return
         for level, code in zip(self.levels.tolist(), self.codes.tolist(), strict=True):
             if code != self.group:
@@ -309,40 +299,3 @@ def learn_category(categories: Array, max_levels: int, min_frequency: int) -> Ca
     category.codes = np.full(len(levels), len(kept))
     category.codes[kept] = np.arange(len(kept))
     return category
-
-
-def learn_log_odds(places: Array, n_places: int, y: Any, random_state: Any) -> tuple[Array, Array]:
-    """Return the log-odds of the places of a column, and those of its rows, each from other rows.
-
-    Both are above those of all rows, and 0 where a class has less than two.
-
-    Parameters
-    ----------
-    places : ndarray of shape (n_samples,)
-        As `Category` prepares them.
-    n_places : int
-    y : array-like of shape (n_samples,)
-        Labels of two classes.
-    random_state : int, RandomState instance or None
-        Generator of the folds.
-    """
-    log_odds, n_folds = np.zeros(n_places), min(_TARGET_FOLDS, _rows_of_the_rarer(y))
-    if n_folds < 2:
-        return log_odds, np.zeros(len(places))
-    folds = StratifiedKFold(n_folds, shuffle=True, random_state=random_state)
-    encoder = TargetEncoder(target_type="binary", smooth=_TARGET_SMOOTHING, cv=folds)
-    encoder.set_output(transform="default")  # whatever the caller's configuration says
-    crossed = encoder.fit_transform(places[:, np.newaxis], y)[:, 0]
-    prior = logit(encoder.target_mean_)
-    log_odds[encoder.categories_[0].astype(np.intp)] = logit(encoder.encodings_[0]) - prior
-    return log_odds, logit(crossed) - prior
-
-
-def has_log_odds(y: Any) -> bool:
-    """Return whether labels are enough to tell log-odds of."""
-    return _rows_of_the_rarer(y) > 1
-
-
-def _rows_of_the_rarer(y: Any) -> int:
-    counts = np.unique(np.asarray(y), return_counts=True)[1]
-    return int(counts.min()) if counts.size == 2 else 0

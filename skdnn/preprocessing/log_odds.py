@@ -1,0 +1,149 @@
+"""What labels tell of a column's values: log-odds of categories, and of numbers that are names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.special import logit
+from sklearn.model_selection import StratifiedKFold
+from sklearn.preprocessing import TargetEncoder
+
+from skdnn.preprocessing.encodings import Category
+
+__all__ = [
+    "BINS_BESIDE_NAMES",
+    "are_names",
+    "as_names",
+    "has_log_odds",
+    "learn_log_odds",
+    "learn_names",
+]
+
+Array = np.ndarray
+
+# Rows of the mean that a level's rows are mixed with. scikit-learn's "auto" takes the label of a
+# level's single row for its mean.
+_TARGET_SMOOTHING = 10.0
+_TARGET_FOLDS = 5
+
+# Numbers are perhaps names where there are so many of them, and each has so many rows
+_FEWEST_NAMES = 18
+_ROWS_OF_A_NAME = 5
+# By how many standard errors names must tell more than so many bins
+_SIGNIFICANT = 3
+BINS_BESIDE_NAMES = 16
+
+
+def learn_names(numbers: Array) -> Category | None:
+    """Return numbers as names, if they may be such: few, with some rows of each.
+
+    Parameters
+    ----------
+    numbers : ndarray of shape (n_samples,)
+        As of `as_names`, with NaN for gaps.
+    """
+    n_rows = np.count_nonzero(~np.isnan(numbers))
+    names = np.unique(numbers)
+    names = names[~np.isnan(names)]
+    if names.size < _FEWEST_NAMES or n_rows < _ROWS_OF_A_NAME * names.size:
+        return None
+    return Category(names, np.zeros(names.size, np.intp), group=0, by_target=True)
+
+
+def as_names(numbers: Array) -> Array:
+    """Return numbers as they are compared: the same of float32 as of float64."""
+    with np.errstate(all="ignore"):
+        return numbers.astype(np.float32).astype(np.float64)
+
+
+def are_names(places: Array, numbers: Array, edges: Array, positive: Array) -> bool:
+    """Return whether the values of a column tell more of labels than their neighbourhoods.
+
+    A number may be a code: of a place, a machine or a batch. Then what is known of a value says
+    nothing of the next one, and bins mix what has nothing in common. Both are judged by the log
+    loss of rows that they did not see.
+
+    Parameters
+    ----------
+    places : ndarray of shape (n_samples,)
+        As `Category` prepares them.
+    numbers : ndarray of shape (n_samples,)
+        Prepared, with NaN for gaps.
+    edges : ndarray of shape (n_edges,)
+        Of bins of the numbers.
+    positive : ndarray of shape (n_samples,)
+        Labels, bool.
+    """
+    present = ~np.isnan(numbers)
+    positive = positive[present]
+    if positive.all() or not positive.any():
+        return False
+    bins = np.searchsorted(edges, numbers[present], side="right")
+    names = places[present].astype(np.intp)
+    fold = np.random.RandomState(0).permutation(positive.size) % _TARGET_FOLDS
+    by_bin = _crossed_shares(bins, fold, positive, positive.mean())
+    by_name = _crossed_shares(names, fold, positive, by_bin)
+    of_bin, of_name = (-np.log(np.where(positive, share, 1 - share)) for share in (by_bin, by_name))
+    gain = of_bin - of_name
+    return bool(gain.mean() > _SIGNIFICANT * gain.std() / np.sqrt(gain.size))
+
+
+def _crossed_shares(group: Array, fold: Array, positive: Array, prior: float | Array) -> Array:
+    """Return for each row the share of positive rows in its group and the other folds."""
+    shape = (int(group.max()) + 1, _TARGET_FOLDS)
+    cell = group * _TARGET_FOLDS + fold
+    n_rows, n_positive = (
+        np.bincount(cell, weight, shape[0] * shape[1]).reshape(shape) for weight in (None, positive)
+    )
+    n_rows, n_positive = (
+        (cells.sum(axis=1, keepdims=True) - cells)[group, fold] for cells in (n_rows, n_positive)
+    )
+    return (n_positive + _TARGET_SMOOTHING * prior) / (n_rows + _TARGET_SMOOTHING)
+
+
+def learn_log_odds(places: Array, y: Any, random_state: Any) -> tuple[list[Array], Array]:
+    """Return the log-odds of the places of columns, and those of rows, each from other rows.
+
+    Both are above those of all rows, and 0 where a class has less than two.
+
+    Parameters
+    ----------
+    places : ndarray of shape (n_samples, n_columns)
+        As categories prepare them.
+    y : array-like of shape (n_samples,)
+        Labels of two classes.
+    random_state : int, RandomState instance or None
+        Generator of the folds.
+
+    Returns
+    -------
+    log_odds : list of ndarray of shape (n_known,)
+        Of the places of each column, from 0 to the last one that rows have.
+    crossed : ndarray of shape (n_samples, n_columns)
+        Of the rows.
+    """
+    n_folds = min(_TARGET_FOLDS, _rows_of_the_rarer(y))
+    if n_folds < 2:
+        return [np.zeros(1)] * places.shape[1], np.zeros(places.shape)
+    folds = StratifiedKFold(n_folds, shuffle=True, random_state=random_state)
+    encoder = TargetEncoder(target_type="binary", smooth=_TARGET_SMOOTHING, cv=folds)
+    encoder.set_output(transform="default")  # whatever the caller's configuration says
+    crossed = logit(encoder.fit_transform(places, y))
+    prior = logit(encoder.target_mean_)
+    log_odds = []
+    for known, share in zip(encoder.categories_, encoder.encodings_, strict=True):
+        of_column = np.zeros(int(known[-1]) + 1)
+        of_column[known.astype(np.intp)] = logit(share) - prior
+        log_odds.append(of_column)
+    return log_odds, crossed - prior
+
+
+def has_log_odds(y: Any) -> bool:
+    """Return whether labels are enough to tell log-odds of."""
+    return _rows_of_the_rarer(y) > 1
+
+
+def _rows_of_the_rarer(y: Any) -> int:
+    counts = np.unique(np.asarray(y), return_counts=True)[1]
+    return int(counts.min()) if counts.size == 2 else 0
