@@ -738,3 +738,52 @@ def test_names_of_noise_are_none(rng):
         encoder = TableEncoder(random_state=0).fit(X, rng.randint(0, 2, len(X)))
         found += encoder.encodes_target_
     assert found <= 1  # of 40 tries; beyond three standard errors is one in 700
+
+
+# ---------------------------------------------------------------------- what goes with a table
+
+
+@pytest.mark.parametrize(("form", "freq"), [("%Y-%m-%d", "24h"), ("%Y-%m-%d %H:%M:%S", "7h")])
+def test_dates_as_categories_are_those_of_a_file(form, freq):
+    days = pd.date_range("2020-01-01 05:00", periods=4, freq=freq)
+    if freq == "24h":
+        days = days.normalize()
+    dates = pd.DataFrame({"when": days.repeat(5)})
+    texts = dates.assign(when=dates["when"].dt.strftime(form))
+    of_dates = TableEncoder(["when"]).fit(dates)
+    for encoder in (of_dates, TableEncoder().fit(texts)):
+        for table in (dates, texts, dates.astype(object)):
+            np.testing.assert_array_equal(encoder.transform(table), of_dates.transform(dates))
+    assert of_dates.get_feature_names_out().tolist() == [f"when_{t}" for t in days.strftime(form)]
+
+
+def test_durations_as_categories_have_whole_names():
+    hours = pd.DataFrame({"d": pd.to_timedelta([1, 2] * 30, unit="h")})
+    names = TableEncoder(["d"]).fit(hours).get_feature_names_out().tolist()
+    assert names == ["d_3600000000 microseconds", "d_7200000000 microseconds"]
+
+
+def test_categories_of_sparse_tables_are_refused(rng):
+    X = scipy.sparse.csr_matrix(rng.rand(20, 3))
+    with pytest.raises(ValueError, match=r"categorical_features is .* but X is sparse"):
+        TableEncoder([0]).fit(X)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (scipy.sparse.csr_matrix, TypeError, "y is sparse"),
+        (lambda y: y[:3], ValueError, "inconsistent numbers of samples"),
+        (lambda y: np.where(np.arange(60) < 3, np.nan, y), ValueError, "y has 3 missing labels"),
+        (lambda y: [None, *y[1:]], ValueError, "y has 1 missing labels"),
+        (lambda y: np.ma.masked_array(y, np.arange(60) < 4), ValueError, "y has 4 masked entries"),
+    ],
+)
+def test_labels_that_are_none_are_named(rng, sparse, change, error, message):
+    y = np.arange(60) % 2
+    X = pd.DataFrame({"id": [f"v{k % 30}" for k in range(60)], "number": rng.rand(60)})
+    if sparse:
+        X = scipy.sparse.csr_matrix(rng.rand(60, 2))
+    with pytest.raises(error, match=message):
+        TableEncoder(max_levels=5, min_frequency=1).fit(X, change(y))

@@ -5,16 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 from scipy.special import logit
 from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import TargetEncoder
+from sklearn.utils import check_consistent_length
 
 from skdnn.preprocessing.encodings import Category
+from skdnn.training.targets import check_labels, check_masked, plain_labels
 
 __all__ = [
     "BINS_BESIDE_NAMES",
     "are_names",
     "as_names",
+    "check_target",
     "has_log_odds",
     "learn_log_odds",
     "learn_names",
@@ -33,6 +37,17 @@ _ROWS_OF_A_NAME = 5
 # By how many standard errors names must tell more than so many bins
 _SIGNIFICANT = 3
 BINS_BESIDE_NAMES = 16
+
+
+def check_target(y: Any, X: Any) -> Any:
+    """Return the labels of a table; raise an error for such as are missing or of other rows."""
+    if scipy.sparse.issparse(y):
+        raise TypeError("y is sparse, but labels must be dense: give y.toarray().ravel().")
+    if isinstance(y, np.ma.MaskedArray):
+        check_masked(y, "y")
+    check_consistent_length(X, y)
+    y = plain_labels(y)
+    return check_labels(y) if isinstance(y, np.ndarray) else y
 
 
 def learn_names(numbers: Array) -> Category | None:

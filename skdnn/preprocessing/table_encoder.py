@@ -15,7 +15,6 @@ from sklearn.preprocessing import MaxAbsScaler
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import (
     _check_feature_names_in,
-    check_consistent_length,
     check_is_fitted,
     validate_data,
 )
@@ -34,6 +33,7 @@ from skdnn.preprocessing.log_odds import (
     BINS_BESIDE_NAMES,
     are_names,
     as_names,
+    check_target,
     has_log_odds,
     learn_log_odds,
     learn_names,
@@ -41,7 +41,7 @@ from skdnn.preprocessing.log_odds import (
 from skdnn.preprocessing.values import are_dates, categories_of, numbers_of, unit_of
 from skdnn.training.learned import Learned
 from skdnn.training.messages import warn
-from skdnn.training.targets import encode_labels, plain_labels
+from skdnn.training.targets import encode_labels
 
 __all__ = ["TableEncoder"]
 
@@ -61,9 +61,9 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
       'infrequent', together with levels never seen; and the log-odds of the positive class among
       the rows of a level, of scikit-learn's cross-fitted
       :class:`~sklearn.preprocessing.TargetEncoder`, stand beside.
-    - **Numbers that are names**, such as codes of places: log-odds among the rows with a value stand
+    - **Numbers that are names**, such as codes of places: log-odds among the rows with a value are
       beside the number, too, where values tell labels better than bins do (18 values or more, each
-      of five rows on average; three standard errors of the log loss of rows not seen).
+      of five rows on average; by three standard errors of the log loss of rows not seen).
     - **Gaps** (NaN, None, NaT, pandas.NA, null): the median among numbers, 0 in every level among
       categories.
     - Columns that are constant, or empty, or that would be encoded as an earlier one, are dropped.
@@ -234,17 +234,21 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
         self._log_odds: list[Array] = []
         self._coarse_edges: dict[int, Array] = {}
         self._scaler: MaxAbsScaler | None = None
+        if y is not None:
+            y = check_target(y, X)
         if scipy.sparse.issparse(X):
             X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32))
+            if not isinstance(self.categorical_features, str | None):
+                raise ValueError(
+                    f"categorical_features is {self.categorical_features!r:.100}, but X is sparse, "
+                    "and columns of that are scaled only: give X.toarray(), or leave it out."
+                )
             self.categorical_features_ = np.zeros(X.shape[1], bool)
             self.n_outputs_ = X.shape[1]
             # whatever the caller's configuration says
             self._scaler = MaxAbsScaler().set_output(transform="default").fit(X)
             return self._scaler.transform(X), []
         table = Table(X, self, reset=True)
-        if y is not None:
-            check_consistent_length(X, y)
-            y = plain_labels(y)
         self.categorical_features_ = find_categories(
             self.categorical_features, table, hasattr(self, "feature_names_in_")
         )

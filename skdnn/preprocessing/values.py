@@ -162,7 +162,7 @@ def categories_of(values: Array, *, to_text: bool = False) -> Array:
     categories = np.full(len(values), None, object)
     if kind in "Mm":
         missing = np.isnat(values)
-        categories[~missing] = values[~missing].astype(SECOND[kind]).astype(str)
+        categories[~missing] = _moment_texts(values[~missing].astype(SECOND[kind]))
         return categories
     values = values.astype(object)
     missing = missing_of(values)
@@ -170,7 +170,7 @@ def categories_of(values: Array, *, to_text: bool = False) -> Array:
     types = set(map(type, present))
     moments = _moments(present)
     if moments is not None:  # the same text, whatever held them
-        categories[~missing] = moments.astype(str)
+        categories[~missing] = _moment_texts(moments)
         return categories
     if present and not to_text and all(issubclass(type_, NUMBERS) for type_ in types):
         numbers = _exact(present)
@@ -181,6 +181,18 @@ def categories_of(values: Array, *, to_text: bool = False) -> Array:
     texts = present if types == {str} else [_as_text(value) for value in present]
     categories[~missing] = np.array(texts, object)
     return categories
+
+
+def _moment_texts(moments: Array) -> Array:
+    """Return dates as pandas writes them to a file, and durations in microseconds."""
+    if moments.dtype.kind == "m":
+        texts = [f"{number} microseconds" for number in moments.astype(np.int64).tolist()]
+    else:
+        texts = [
+            text.removesuffix(".000000").removesuffix("T00:00:00").replace("T", " ")
+            for text in moments.astype(str).tolist()
+        ]
+    return np.array(texts, object)
 
 
 def _exact(numbers: list[Any]) -> Array | None:
@@ -199,7 +211,7 @@ def are_exact(*integers: Any) -> bool:
 def _as_text(value: Any) -> str:
     """Return a category as text, the same as if all values were of its kind.
 
-    Numbers as they are written in a file, dates as NumPy writes them.
+    Numbers and dates as they are written in a file.
     """
     if isinstance(value, str):
         return value
@@ -209,7 +221,7 @@ def _as_text(value: Any) -> str:
         return value.decode(errors="backslashreplace")
     moments = _moments([value])
     if moments is not None:
-        return str(moments.astype(str)[0])
+        return str(_moment_texts(moments)[0])
     if not isinstance(value, Real | Decimal):  # of a categorical column: intervals, say
         return str(value)
     if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
