@@ -543,6 +543,7 @@ def test_parameters_of_no_encoder_cannot_be_set():
         (["a", None] * 120, "groups has 120 missing"),
         (np.array(["a", 1] * 120, object), "groups mixes labels"),
         (np.zeros((240, 2)), "groups must have shape"),
+        (np.ma.array(np.arange(240), mask=np.arange(240) < 9), "groups has 9 masked entries"),
     ],
 )
 def test_groups_that_cannot_be_used_are_named(groups, message):

@@ -13,8 +13,10 @@ from sklearn.utils import check_consistent_length
 from skdnn.training.targets import (
     apply_class_weight,
     check_labels,
+    check_masked,
     check_sample_weight,
     encode_labels,
+    plain_labels,
 )
 
 __all__ = ["Fold", "Rows", "check_rows", "draw_seed", "make_folds", "take"]
@@ -108,7 +110,9 @@ def check_rows(
         raise ValueError(
             "DeepEnsembleClassifier requires y to be passed, but the target y is None."
         )
-    classes, positive = encode_labels(y, known)
+    check_masked(y, "y")
+    classes, positive = encode_labels(plain_labels(y), known)
+    check_masked(groups, "groups")
     check_consistent_length(X, positive, groups)
     if n_known is not None and positive.size != n_known:
         raise ValueError(
