@@ -15,11 +15,12 @@ import sklearn
 import skops.io
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import AdaBoostClassifier
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.model_selection import (
@@ -248,6 +249,10 @@ def test_warm_start_refuses_fewer_networks_and_other_rows(numbers):
         model.set_params(n_estimators=1).fit(X, y)
     with pytest.raises(ValueError, match="must be the same, but have 100 rows"):
         model.set_params(n_estimators=3).fit(X[:100], y[:100])
+    with pytest.raises(ValueError, match="y is not the same as in the call before"):
+        model.fit(X, np.roll(y, 1))
+    with pytest.raises(ValueError, match="sample_weight is not the same as in the call before"):
+        model.fit(X, y, sample_weight=1 + np.arange(len(y)))
     assert_array_equal(model.predict_proba(X), before)
     with pytest.warns(UserWarning, match="adds none"):
         model.set_params(n_estimators=2).fit(X, y)
@@ -358,6 +363,30 @@ def test_groups_stay_on_one_side(numbers, cv):
     model = small(cv=cv).fit(X, y, groups=groups)
     judged = np.isfinite(model.oof_decision_function_)
     assert all(np.unique(judged[groups == group]).size == 1 for group in np.unique(groups))
+
+
+@pytest.mark.parametrize(
+    "cv",
+    [[(np.arange(240), np.arange(240))] * 2, KFold(2), [(np.arange(180), np.arange(150, 240))]],
+)
+def test_row_on_both_sides_of_a_split_is_an_error(numbers, cv, monkeypatch):
+    monkeypatch.setattr(KFold, "split", lambda self, X, y, groups: [(np.arange(99), [98, 99])])
+    with pytest.raises(ValueError, match=r"cv must set rows aside .* split 0 have (240|1|30) rows"):
+        small(n_estimators=1, cv=cv).fit(*numbers)
+
+
+def test_row_of_weight_0_may_be_on_both_sides_of_a_split(numbers):
+    X, y = numbers
+    cv = [(np.arange(121), np.arange(120, len(y)))]
+    model = small(n_estimators=1, cv=cv).fit(X, y, np.arange(len(y)) != 120)
+    assert np.isnan(model.oof_decision_function_[:121]).all()
+
+
+def test_iterable_that_is_used_up_is_told_of(numbers):
+    halves = np.arange(240).reshape(2, 120)
+    model = small(n_estimators=2, cv=(pair for pair in (halves, halves[::-1]))).fit(*numbers)
+    with pytest.raises(ValueError, match=r"cv=<generator .* gives no splits. It is used up: give"):
+        model.fit(*numbers)
 
 
 def test_a_single_group_is_an_error(numbers):
@@ -543,6 +572,7 @@ def test_parameters_of_no_encoder_cannot_be_set():
         (["a", None] * 120, "groups has 120 missing"),
         (np.array(["a", 1] * 120, object), "groups mixes labels"),
         (np.zeros((240, 2)), "groups must have shape"),
+        (np.ma.array(np.arange(240), mask=np.arange(240) < 9), "groups has 9 masked entries"),
     ],
 )
 def test_groups_that_cannot_be_used_are_named(groups, message):
@@ -667,6 +697,37 @@ def test_rows_that_an_encoder_makes_nan_are_its_own(numbers):
         small(encoder=encoder).fit(X, y)
 
 
+def test_table_that_is_its_own_encoding_is_called_x(numbers):
+    X, y = numbers
+    model = small(encoder=None, n_estimators=2).fit(X, y)
+    for bad, message in ((np.nan, "NaN"), (1e300, "infinity or a value too large")):
+        table = X.astype(float)
+        table[3, 1] = bad
+        for method in (model.fit, lambda X, _: model.predict(X)):
+            with pytest.raises(ValueError, match=f"^Input X contains {message}"):
+                method(table, y)
+
+
+class Centered(BaseEstimator):
+    """A transformer without fit_transform."""
+
+    def fit(self, X, y=None):
+        self.mean_ = X.mean(axis=0)
+
+    def transform(self, X):
+        return X - self.mean_
+
+
+def test_transformer_without_fit_transform_is_an_encoder(numbers):
+    X, y = numbers
+    model = small(encoder=Centered(), n_estimators=2).fit(X, y)
+    scaler = StandardScaler(with_std=False)
+    expected = small(encoder=scaler, n_estimators=2).fit(X, y).predict_proba(X)
+    assert_allclose(model.predict_proba(X), expected, rtol=1e-5)
+    frozen = FrozenEstimator(scaler.fit(X))
+    assert small(kinds=[(frozen, SMALL)], n_estimators=2).fit(X, y).score(X, y) > 0.5
+
+
 def test_column_transformer_is_an_encoder(table):
     X, y = table
     encoder = make_column_transformer(
@@ -744,6 +805,9 @@ def test_parameters_of_the_default_network_cannot_be_set():
         ({"kinds": [("auto", None), ("Auto", None)]}, "must be 'auto', None or a transformer"),
         ({"kinds": [("auto", None), (None, 5)]}, "estimator must be a DeepBinaryClassifier"),
         ({"cv": [(np.arange(60), np.arange(60, 999))]}, "cv must give pairs of rows"),
+        ({"cv": [1]}, "cv must give pairs of rows"),
+        ({"cv": [None]}, "cv must give pairs of rows"),
+        ({"cv": []}, r"cv=\[\] gives no splits\.$"),
     ],
 )
 def test_parameters_that_do_not_suit_are_named(parameters, message, table):

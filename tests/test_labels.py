@@ -187,6 +187,8 @@ def test_masked_entries_are_no_data():
     for ours in (model, DeepEnsembleClassifier(n_estimators=1)):
         with pytest.raises(ValueError, match="y has 20 masked entries"):
             ours.fit(X, labels)
+        with pytest.raises(ValueError, match="y has 20 masked entries"):
+            ours.fit(X, y).score(X, labels)
     gaps = np.where(X > 1, np.nan, X)
     assert_array_equal(TableEncoder().fit_transform(masked), TableEncoder().fit_transform(gaps))
     model.fit(np.ma.array(X), y)  # a mask of nothing
@@ -198,11 +200,33 @@ def test_labels_that_are_no_numbers_of_numpy_are_named(X):
 
 
 def test_numbers_beside_text_in_a_list_do_not_become_text(X):
-    with pytest.raises(ValueError, match="y mixes labels of the types int, str"):
-        make().fit(X, [1 if k % 2 else "a" for k in range(N_ROWS)])
+    for model in (make(), DeepEnsembleClassifier(n_estimators=1)):
+        with pytest.raises(ValueError, match="y mixes labels of the types int, str"):
+            model.fit(X, [1 if k % 2 else "a" for k in range(N_ROWS)])
 
 
 def test_dates_that_are_missing_are_no_labels(X):
     y = np.where(np.arange(N_ROWS) % 2, np.datetime64("2020-01-01"), np.datetime64("NaT"))
     with pytest.raises(ValueError, match="missing labels"):
         make().fit(X, y)
+
+
+def test_text_of_any_width_is_text(X):
+    y = np.where(X[:, 0] > 0, "yes", "no")
+    any_width = y.astype(np.dtypes.StringDType())
+    for model in (make(), DeepEnsembleClassifier(make(), n_estimators=2, random_state=0)):
+        expected = model.fit(X, y).predict(X)
+        found = model.fit(X, any_width).predict(X)
+        assert found.dtype == expected.dtype
+        assert_array_equal(found, expected)
+        assert model.score(X, any_width) == model.score(X, y)
+    assert_array_equal(make().partial_fit(X, y, classes=any_width[:20]).classes_, ["no", "yes"])
+    gap = np.array(["a", None] * (N_ROWS // 2), np.dtypes.StringDType(na_object=None))
+    with pytest.raises(ValueError, match=rf"y has {N_ROWS // 2} missing labels"):
+        make().fit(X, gap)
+
+
+@pytest.mark.parametrize("model", [make(), DeepEnsembleClassifier(n_estimators=1)])
+def test_huge_numbers_that_are_no_labels_are_told_without_warnings(X, model):
+    with pytest.raises(ValueError, match="Unknown label type: continuous"):
+        model.fit(X, np.where(X[:, 0] > 0, 1e300, 0.0))

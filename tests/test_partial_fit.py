@@ -151,6 +151,11 @@ def test_partial_fit_needs_two_classes(classes, data):
         make_model().partial_fit(*data, classes=classes)
 
 
+def test_one_label_is_no_classes(data):
+    with pytest.raises(ValueError, match="classes must hold 2 different labels, got 1"):
+        make_model().partial_fit(*data, classes=1)
+
+
 def test_partial_fit_refuses_other_classes_later(data):
     model = make_model().partial_fit(*data, classes=[0, 1])
     with pytest.raises(ValueError, match="not the same as"):

@@ -2,6 +2,7 @@
 
 import functools
 
+import h5py
 import numpy as np
 import pytest
 from sklearn.datasets import make_classification
@@ -369,6 +370,10 @@ def test_weights_that_are_none_are_named_in_scoring(estimator, parameters, data)
         model.score(*data, "balanced")
     with pytest.raises(ValueError, match=r"sample_weight must have shape \(60,\)"):
         model.score(*data, np.ones(59))
+    masked = np.ma.array(np.ones(60), mask=np.arange(60) < 9)
+    for method in (model.fit, model.score):
+        with pytest.raises(ValueError, match="sample_weight has 9 masked entries"):
+            method(*data, masked)
 
 
 def test_adam_recalls_a_rare_class_as_lbfgs_does():
@@ -383,11 +388,32 @@ def test_adam_recalls_a_rare_class_as_lbfgs_does():
     assert abs(recalls[0] - recalls[1]) <= 0.05
 
 
-@pytest.mark.parametrize("weight", [{0: 1, 1: 2}, ["a"] * 40, np.array(1.0)])
+@pytest.mark.parametrize(
+    "weight",
+    [
+        {0: 1, 1: 2},
+        ["a"] * 40,
+        np.array(1.0),
+        np.arange(40).astype("datetime64[s]"),
+        np.arange(40).astype("timedelta64[s]"),
+    ],
+)
 def test_weights_that_are_no_numbers_are_named(weight):
     X = np.random.RandomState(0).standard_normal((40, 3))
     with pytest.raises(ValueError, match="sample_weight must be numbers"):
         DeepBinaryClassifier().fit(X, X[:, 0] > 0, sample_weight=weight)
+
+
+@pytest.mark.parametrize("weight", [[b"1"] * 60, ["1"] * 60, np.full(60, 1j), np.ones(60, "f8,f8")])
+@pytest.mark.parametrize("model", [DeepBinaryClassifier(), DeepEnsembleClassifier()])
+def test_dataset_of_anything_but_numbers_is_no_weights(model, weight, data, tmp_path):
+    with h5py.File(tmp_path / "weights.h5", "w") as file:
+        file["weight"] = weight
+        dataset = file["weight"]
+        with pytest.raises(ValueError, match=r"sample_weight must be numbers, .* <HDF5 dataset"):
+            model.fit(*data, dataset)
+    with pytest.raises(ValueError, match=r"sample_weight must be numbers, .* <Closed HDF5"):
+        model.fit(*data, dataset)
 
 
 @pytest.mark.parametrize("ensemble", [False, True])

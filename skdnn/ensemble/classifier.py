@@ -87,8 +87,8 @@ class DeepEnsembleClassifier(
         ``joblib.parallel_config`` says otherwise; -1 is one a core. Results do not depend on it.
     warm_start : bool, default=False
         Whether `fit` adds networks to those that there are, up to ``n_estimators``, all the same
-        as if there had been so many of the same kinds, on the same folds, in the first call. X, y
-        and encoders must be those of then.
+        as if there had been so many of the same kinds, on the same folds, in the first call. X, y,
+        weights and encoders must be those of then.
     verbose : int, default=0
         1: print a line for each network; more: each network's ``verbose`` is 1 less.
     random_state : int, RandomState instance or None, default=None
@@ -235,7 +235,7 @@ class DeepEnsembleClassifier(
         kinds = kinds_to_continue(self) if continuing else check_kinds(self)
         n_before = len(self.estimators_) if continuing else 0
         table = check_table(X, self, reset=not continuing, accept_sparse=True)
-        known = (self.classes_, self._judgement.n_rows) if continuing else (None, None)
+        known = (self.classes_, self._judgement) if continuing else ()
         given, self.classes_ = check_rows(table, y, sample_weight, groups, *known)
         if not continuing:
             size = len(given.weighted), self.n_features_in_
@@ -246,7 +246,7 @@ class DeepEnsembleClassifier(
         ).call_on_fit_task_begin(estimator=self, **data)
         if not continuing:
             self._root = int(check_random_state(self.random_state).randint(2**31 - 1))
-            self._judgement = Judgement(n_kinds, len(given.y))
+            self._judgement = Judgement(n_kinds, len(given.y), given.hashes())
             self._n_folds = count_folds(self.n_estimators, n_kinds)
             self.estimators_, self.encoders_ = [], []
         n_rounds = -(-self.n_estimators // n_kinds)  # networks of the first kind

@@ -94,7 +94,7 @@ class EncodedTable:
             else:
                 self._rows, _ = encoder._learn(X, y)
         elif is_identity(encoder):
-            self._rows = _as_rows(X, None)
+            self._rows = _as_rows(X, encoder)
         elif not fitted:
             encoder.fit(X, y)
 
@@ -132,7 +132,7 @@ class EncodedTable:
                 return encoder, self._rows[train], self._rows[held_out]
             encoder = clone(encoder)
             # not fit and transform: a cross-fitted encoding of rows that were fitted is another
-            encoded = encoder.fit_transform(take(self._X, train), y)
+            encoded = _fit_transform(encoder, take(self._X, train), y)
             return encoder, _as_rows(encoded, encoder), _transform(encoder, self._of(held_out))
         rows = self._rows
         if encoder.uses_target_:
@@ -196,11 +196,21 @@ def encoded_blocks(encoders: Sequence[Any], X: Any) -> Iterator[tuple[slice, Any
                 yield place, encoder, block
 
 
+def _fit_transform(encoder: Any, X: Any, y: Array) -> Any:
+    if hasattr(encoder, "fit_transform"):
+        return encoder.fit_transform(X, y)
+    encoder.fit(X, y)
+    return encoder.transform(X)
+
+
 def _transform(encoder: Any, X: Any) -> Any:
     return _as_rows(encoder.transform(X), encoder)
 
 
 def _as_rows(encoded: Any, encoder: Any) -> Any:
-    """Return what a transformer gave, or the table where there is none, as float32 rows."""
-    name = "X" if encoder is None else f"encoded by {type(encoder).__name__}"
-    return check_array(encoded, accept_sparse="csr", dtype=np.float32, order="C", input_name=name)
+    """Return what a transformer gave as float32 rows."""
+    name = "X" if is_identity(encoder) else f"encoded by {type(encoder).__name__}"
+    with np.errstate(all="ignore"):  # what overflows float32 is infinite, which is an error
+        return check_array(
+            encoded, accept_sparse="csr", dtype=np.float32, order="C", input_name=name
+        )

@@ -6,15 +6,20 @@ from collections.abc import Iterator
 from numbers import Integral
 from typing import Any, NamedTuple
 
+import joblib
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, check_cv
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.utils import check_consistent_length
 
+from skdnn.ensemble.judgement import Judgement
+from skdnn.training.fingerprint import canonical
 from skdnn.training.targets import (
     apply_class_weight,
     check_labels,
+    check_masked,
     check_sample_weight,
     encode_labels,
+    plain_labels,
 )
 
 __all__ = ["Fold", "Rows", "check_rows", "draw_seed", "make_folds", "take"]
@@ -74,6 +79,13 @@ class Rows(NamedTuple):
         """Which rows have a positive weight."""
         return np.arange(len(self.y)) if self.weight is None else np.flatnonzero(self.weight)
 
+    def hashes(self) -> dict[str, str]:
+        """Return hashes of labels and weights, by argument."""
+        return {
+            "y": joblib.hash(canonical(self.positive)),
+            "sample_weight": joblib.hash(canonical(self.weight)),
+        }
+
     def select(self, rows: Array) -> Rows:
         """Return some of the rows, by index."""
         if rows.size == len(self.y):
@@ -84,7 +96,12 @@ class Rows(NamedTuple):
 
 
 def check_rows(
-    X: Any, y: Any, sample_weight: Any, groups: Any, known: Array | None, n_known: int | None
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    groups: Any,
+    known: Array | None = None,
+    before: Judgement | None = None,
 ) -> tuple[Rows, Array]:
     """Return the rows that an ensemble is fitted to, and the classes of their labels.
 
@@ -94,10 +111,10 @@ def check_rows(
         Checked already.
     y, sample_weight, groups
         As the user gave them.
-    known : ndarray of shape (2,) or None
-        Classes that y may have; found in y where None.
-    n_known : int or None
-        Number of rows that there must be.
+    known : ndarray of shape (2,), default=None
+        Classes that y may have; found in y by default.
+    before : Judgement, default=None
+        Of the rows that these must be.
 
     Raises
     ------
@@ -108,13 +125,10 @@ def check_rows(
         raise ValueError(
             "DeepEnsembleClassifier requires y to be passed, but the target y is None."
         )
-    classes, positive = encode_labels(y, known)
+    check_masked(y, "y")
+    classes, positive = encode_labels(plain_labels(y), known)
+    check_masked(groups, "groups")
     check_consistent_length(X, positive, groups)
-    if n_known is not None and positive.size != n_known:
-        raise ValueError(
-            f"warm_start=True adds networks to those of {n_known} rows: X and y must be the same, "
-            f"but have {positive.size} rows."
-        )
     weight = check_sample_weight(sample_weight, positive.size)
     apply_class_weight(None, classes, positive, weight)  # whose sum may overflow
     if groups is not None:
@@ -130,7 +144,25 @@ def check_rows(
             "DeepEnsembleClassifier needs samples of 2 classes, but all rows with a positive "
             f"weight are of one class: {rows.y[rows.weighted[0]]}."
         )
+    if before is not None:
+        _check_same(rows, before)
     return rows, classes
+
+
+def _check_same(rows: Rows, before: Judgement) -> None:
+    """Raise ValueError unless rows are as many, of the labels and weights, as those before."""
+    n_rows = len(rows.y)
+    if n_rows != before.n_rows:
+        raise ValueError(
+            f"warm_start=True adds networks to those of {before.n_rows} rows: X and y must be the "
+            f"same, but have {n_rows} rows."
+        )
+    for name, found in rows.hashes().items():
+        if found != before.hashes[name]:
+            raise ValueError(
+                "warm_start=True adds networks to those of the same rows, but "
+                f"{name} is not the same as in the call before."
+            )
 
 
 def make_folds(cv: Any, n_members: int, rows: Rows, root: int) -> list[Fold]:
@@ -159,10 +191,8 @@ def make_folds(cv: Any, n_members: int, rows: Rows, root: int) -> list[Fold]:
         When a class has too few rows, or a fold cannot be trained on.
     """
     weighted = rows.select(rows.weighted)
-    if isinstance(cv, Integral):
-        splits = _stratified(int(cv), weighted, root)
-    else:
-        splits = _repeat(check_cv(cv, rows.y, classifier=True), rows)
+    is_number = isinstance(cv, Integral)
+    splits = _stratified(int(cv), weighted, root) if is_number else _repeat(cv, rows)
     folds = []
     for k, (train, held_out) in zip(range(n_members), splits, strict=False):
         for part, what in ((train, "train on"), (held_out, "validate on")):
@@ -180,24 +210,34 @@ def make_folds(cv: Any, n_members: int, rows: Rows, root: int) -> list[Fold]:
     return folds
 
 
-def _repeat(splitter: Any, rows: Rows) -> Iterator[tuple[Array, Array]]:
-    """Go through a user's splits, again and again."""
+def _repeat(cv: Any, rows: Rows) -> Iterator[tuple[Array, Array]]:
+    """Go through a user's splits, of a splitter or of an iterable, again and again."""
+    is_used_up = isinstance(cv, Iterator)
+    pairs = None if hasattr(cv, "split") else list(cv)
     place = np.full(len(rows.y), -1)
     place[rows.weighted] = np.arange(rows.weighted.size)
     n_splits = 0
     while True:
-        for split in splitter.split(rows.X, rows.y, rows.groups):
+        for split in cv.split(rows.X, rows.y, rows.groups) if pairs is None else pairs:
             n_splits += 1
             try:
                 train, held_out = (place[np.asarray(part)] for part in split)
-            except (IndexError, ValueError) as error:
+            except (IndexError, TypeError, ValueError) as error:
                 raise ValueError(
                     "cv must give pairs of rows, to train on and to set aside, of the "
                     f"{len(rows.y)} of X; split {n_splits - 1} is none: {error}."
                 ) from error
-            yield train[train >= 0], held_out[held_out >= 0]
+            train, held_out = train[train >= 0], held_out[held_out >= 0]
+            shared = rows.weighted[np.intersect1d(train, held_out)]
+            if shared.size:
+                raise ValueError(
+                    "cv must set rows aside that are not trained on, but both parts of split "
+                    f"{n_splits - 1} have {shared.size} rows, the first of which is {shared[0]}."
+                )
+            yield train, held_out
         if n_splits == 0:
-            raise ValueError(f"cv={splitter!r} gives no splits.")
+            advice = " It is used up: give a list." if is_used_up else ""
+            raise ValueError(f"cv={cv!r:.100} gives no splits.{advice}")
 
 
 def _stratified(n_folds: int, rows: Rows, root: int) -> Iterator[tuple[Array, Array]]:

@@ -34,10 +34,12 @@ class Judgement:
     Parameters
     ----------
     n_kinds, n_rows : int
+    hashes : dict
+        Of the rows' labels and weights, by argument.
     """
 
-    def __init__(self, n_kinds: int, n_rows: int) -> None:
-        self.n_kinds, self.n_rows = n_kinds, n_rows
+    def __init__(self, n_kinds: int, n_rows: int, hashes: dict[str, str]) -> None:
+        self.n_kinds, self.n_rows, self.hashes = n_kinds, n_rows, hashes
         self._sums = np.full((n_kinds, 2, n_rows), -np.inf, np.float32)
         self._counts = np.zeros((n_kinds, n_rows), np.int16)
 
@@ -53,7 +55,7 @@ class Judgement:
         logits : list of ndarray
             Its logits of these.
         """
-        more = Judgement(self.n_kinds, self.n_rows)
+        more = Judgement(self.n_kinds, self.n_rows, self.hashes)
         more._sums[...], more._counts[...] = self._sums, self._counts
         for kind, place, says in zip(kinds, rows, logits, strict=True):
             sums = more._sums[kind]

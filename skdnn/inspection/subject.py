@@ -20,7 +20,13 @@ from skdnn.datasets.hdf5 import as_labels
 from skdnn.datasets.rows import as_matrix, is_on_disk, row_blocks, take_rows
 from skdnn.network.network import Network, flatten
 from skdnn.training.preparation import check_data
-from skdnn.training.targets import apply_class_weight, check_sample_weight, encode_labels
+from skdnn.training.targets import (
+    apply_class_weight,
+    check_masked,
+    check_sample_weight,
+    encode_labels,
+    plain_labels,
+)
 
 __all__ = ["Subject", "check_count", "fitted_network"]
 
@@ -104,7 +110,8 @@ class Subject:
     def check_targets(self, y: Any, sample_weight: Any) -> tuple[Array, Array | None]:
         """Return which rows are of the second class, and their weights as `fit` would use them."""
         model = self.model
-        y = as_labels(y) if isinstance(y, h5py.Dataset) else y
+        check_masked(y, "y")
+        y = as_labels(y) if isinstance(y, h5py.Dataset) else plain_labels(y)
         check_consistent_length(self._X, y)
         positive = encode_labels(y, model.classes_, need_both=False)[1]
         weight = check_sample_weight(sample_weight, self.n_samples)

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from skdnn.datasets.hdf5 import as_labels
-from skdnn.training.targets import check_sample_weight, plain_labels
+from skdnn.training.targets import check_masked, check_sample_weight, plain_labels
 
 __all__ = ["WeightedAccuracy"]
 
@@ -38,6 +38,7 @@ class WeightedAccuracy:
         ValueError, TypeError
             For rows, labels or weights that cannot be used.
         """
+        check_masked(y, "y")
         y = as_labels(y) if isinstance(y, h5py.Dataset) else plain_labels(y)
         weight = check_sample_weight(sample_weight, np.shape(y)[0])
         return super().score(X, y, weight)  # type: ignore[misc]

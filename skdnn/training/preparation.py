@@ -81,9 +81,8 @@ def check_data(model: Any, X: Any, y: Any = "no_validation", *, reset: bool = Fa
     elif isinstance(y, HDF5Matrix) and y.shape[1] == 1:
         y = y.load().reshape(-1)
     for array, name in ((X, "X"), (y, "y")):
-        if isinstance(array, np.ma.MaskedArray):
-            check_masked(array, name)
-    if not isinstance(y, np.ndarray) or y.dtype == object:
+        check_masked(array, name)
+    if not isinstance(y, np.ndarray) or y.dtype.kind in "OT":
         y = plain_labels(y)
     if getattr(X, "format", "") in ("csr", "csc") and X.indices.dtype != X.indptr.dtype:
         X = type(X)((X.data, X.indices, X.indptr), X.shape)  # indices of one type

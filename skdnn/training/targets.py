@@ -7,6 +7,7 @@ from math import ceil
 from numbers import Real
 from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils import check_array, column_or_1d
@@ -27,9 +28,9 @@ __all__ = [
 Array = np.ndarray
 
 
-def check_masked(array: np.ma.MaskedArray, name: str) -> None:
+def check_masked(array: Any, name: str) -> None:
     """Raise ValueError if entries are masked: what stands behind a mask is no data."""
-    if np.ma.is_masked(array):
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
         raise ValueError(
             f"{name} has {np.ma.count_masked(array)} masked entries: leave those rows out, or fill "
             "them (array.filled(numpy.nan) and SimpleImputer, say)."
@@ -42,10 +43,13 @@ def check_labels(y: Array, name: str = "y") -> Array:
     Parameters
     ----------
     y : ndarray of shape (n_samples,) or (n_samples, 1)
-        Labels; an array of objects that are numbers or booleans becomes one of those.
+        Labels; an array of objects that are numbers or booleans becomes one of those, and text of
+        NumPy's StringDType fixed-width text.
     name : str, default="y"
         What to call y in an error.
     """
+    if y.dtype.kind == "T":
+        return check_labels(y.astype(object), name).astype(str)
     if y.dtype.kind in "fmM":
         missing = y != y  # NaN, NaT
     elif y.dtype == object:
@@ -79,7 +83,7 @@ def check_labels(y: Array, name: str = "y") -> Array:
     return y
 
 
-def plain_labels(y: Any) -> Any:
+def plain_labels(y: Any, name: str = "y") -> Any:
     """Return labels that are objects as what they hold; anything else as it is."""
     try:
         labels = np.asarray(y)
@@ -87,7 +91,7 @@ def plain_labels(y: Any) -> Any:
         return y
     if isinstance(y, list | tuple) and labels.dtype.kind in "US" and len({*map(type, y)}) > 1:
         labels = np.array(y, object)  # numbers would have become text
-    return check_labels(labels) if labels.dtype == object and labels.ndim > 0 else y
+    return check_labels(labels, name) if labels.dtype.kind in "OT" and labels.ndim > 0 else y
 
 
 def _is_missing(label: Any) -> bool:
@@ -102,7 +106,8 @@ def check_classes(classes: ArrayLike | None) -> Array:
         raise ValueError("classes must be passed on the first call to partial_fit.")
     if isinstance(classes, Set):
         classes = list(classes)
-    known = np.unique(check_labels(column_or_1d(classes), "classes"))
+    labels = [classes] if np.ndim(classes) == 0 else plain_labels(classes, "classes")
+    known = np.unique(check_labels(column_or_1d(labels), "classes"))
     if known.size != 2:
         raise ValueError(
             "Only binary classification is supported: classes must hold 2 different labels, got "
@@ -137,11 +142,11 @@ def encode_labels(
     ValueError
         When y does not hold two classes, or not the known ones.
     """
-    if isinstance(y, np.ma.MaskedArray):
-        check_masked(y, name)
+    check_masked(y, name)
     y = check_labels(column_or_1d(y, warn=True), name)
     if y.dtype.kind not in "biuUS":  # classes in any case, and a look takes its time
-        check_classification_targets(y)
+        with np.errstate(all="ignore"):  # it casts to integers
+            check_classification_targets(y)
     found = np.unique(y)
     labels = _listed(found)
     if known is not None and not np.isin(found, known).all():
@@ -197,7 +202,12 @@ def check_sample_weight(
             f"{name} must be numbers, one a row of X, got {sample_weight!r}. Classes are "
             "weighed by class_weight, rows by numbers."
         )
+    check_masked(sample_weight, name)
     try:
+        kind = getattr(getattr(sample_weight, "dtype", None), "kind", "O")
+        # NumPy takes dates for numbers, and h5py fails at text
+        if kind in "mM" or (isinstance(sample_weight, h5py.Dataset) and kind not in "biuf"):
+            raise TypeError(f"its dtype is {sample_weight.dtype}")
         weight = check_array(
             sample_weight, ensure_2d=False, allow_nd=True, dtype=np.float64, input_name=name
         )
