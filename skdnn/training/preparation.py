@@ -82,7 +82,7 @@ def check_data(model: Any, X: Any, y: Any = "no_validation", *, reset: bool = Fa
         y = y.load().reshape(-1)
     for array, name in ((X, "X"), (y, "y")):
         check_masked(array, name)
-    if not isinstance(y, np.ndarray) or y.dtype.kind in "OT":
+    if not isinstance(y, np.ndarray) or y.dtype.kind in "TO":
         y = plain_labels(y)
     if getattr(X, "format", "") in ("csr", "csc") and X.indices.dtype != X.indptr.dtype:
         X = type(X)((X.data, X.indices, X.indptr), X.shape)  # indices of one type
