@@ -604,3 +604,9 @@ def test_column_that_is_not_of_numbers_is_named(frame, column):
 def test_scorer_must_exist_even_where_none_is_asked():
     with pytest.raises(InvalidParameterError, match="'scoring' parameter"):
         DeepBinaryClassifier(scoring="no_such_scorer").fit([[0.0], [1.0]], [0, 1])
+
+
+@pytest.mark.parametrize("sizes", [(10**9,) * 3, 10**30, 10**400])
+def test_more_units_than_can_be_allocated_are_named(sizes, data):
+    with pytest.raises(ValueError, match=r"hidden_layer_sizes=.* too many parameters"):
+        DeepBinaryClassifier(sizes).fit(*data)

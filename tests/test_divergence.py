@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.exceptions import NotFittedError
 
-from skdnn import DivergenceError
+from skdnn import DeepBinaryClassifier, DeepEnsembleClassifier, DivergenceError
 from tests.models import RATES, learned, make_model, parameters_of
 
 SOLVERS = ["gd", "sgd", "adam", "lbfgs"]
@@ -53,6 +53,20 @@ def test_divergence_says_what_to_change(solver, breast_cancer):
     X, y = breast_cancer
     with pytest.raises(DivergenceError, match=r"StandardScaler.*init_scale"):
         make_model(solver, learning_rate_init=1e200).fit(X * 1e300, y)
+
+
+@pytest.mark.filterwarnings("ignore:The weights of the rows sum:UserWarning")
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_divergence_of_weights_beside_which_the_penalty_is_all_names_both(ensemble, data):
+    X, y = data
+    model = DeepBinaryClassifier((4,), max_iter=3, tol=None, random_state=0)
+    if ensemble:
+        model = DeepEnsembleClassifier(model, n_estimators=2)
+    with pytest.raises(
+        DivergenceError, match=r"in epoch 1\. .*alpha=0.0001.*sample_weight"
+    ) as info:
+        model.fit(X, y, sample_weight=np.full(len(y), 1e-300))
+    assert info.value.epoch == 1
 
 
 @FIRST_ORDER_SOLVERS

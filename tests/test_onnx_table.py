@@ -1,5 +1,7 @@
 """ONNX files of encoders and ensembles take tables as they are: judged by onnxruntime."""
 
+import re
+
 import numpy as np
 import onnxruntime
 import pandas as pd
@@ -252,14 +254,34 @@ def test_column_without_a_name_is_refused(table, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_labels_may_be_dates(table, tmp_path):
-    X = table[0][["fare"]]
-    y = np.where(table[1] == "yes", np.datetime64("2021-01-01"), np.datetime64("2020-01-01"))
-    model = DeepBinaryClassifier((3,), max_iter=5, tol=None, random_state=0).fit(X, y)
+@pytest.mark.parametrize(
+    "labels", [np.array([18262, 18628], kind) for kind in ("M8[D]", "m8[h]", "S5")]
+)
+@pytest.mark.parametrize("zipmap", [False, True])
+def test_labels_that_onnx_cannot_hold_are_refused(table, labels, zipmap, tmp_path):
+    X, y = table[0][["fare"]], labels[(table[1] == "yes").astype(int)]
+    network = DeepBinaryClassifier((3,), max_iter=5, tol=None, random_state=0)
+    for model in (network, DeepEnsembleClassifier(network, n_estimators=2)):
+        model.fit(X, y)
+        message = rf"Labels of dtype {re.escape(str(y.dtype))} have no form in ONNX: give text"
+        with pytest.raises(ValueError, match=message):
+            skdnn.onnx.save(model, tmp_path / "model.onnx", zipmap=zipmap)
+        with pytest.raises(ValueError, match=message):
+            skl2onnx.to_onnx(model, initial_types=skdnn.onnx.input_types(model))
+    assert not list(tmp_path.iterdir())
+
+
+def test_integers_beyond_int64_are_no_labels_of_onnx(table, tmp_path):
+    X, is_yes = table[0][["fare"]], table[1] == "yes"
+    model = DeepBinaryClassifier((3,), max_iter=5, tol=None, random_state=0)
+    model.fit(X, np.where(is_yes, np.uint64(2**64 - 1), np.uint64(2**63)))
+    with pytest.raises(ValueError, match="Labels of dtype uint64 have no form in ONNX"):
+        skdnn.onnx.save(model, tmp_path / "model.onnx")
+    model.fit(X, np.where(is_yes, np.uint64(2**63 - 1), np.uint64(0)))
     skdnn.onnx.save(model, tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
-    metadata = session.get_modelmeta().custom_metadata_map
-    assert metadata["classes"] == '["2020-01-01", "2021-01-01"]'
+    label, _ = session.run(None, {"X": X.to_numpy(np.float32)})
+    assert set(label.tolist()) <= {0, 2**63 - 1}
 
 
 def test_threshold_that_onnx_would_lose_is_refused(tmp_path):

@@ -41,6 +41,7 @@ class DaskPreparation(Preparation):
 
     def __exit__(self, *error: object) -> None:
         self._opened.close()
+        super().__exit__(*error)
 
     def _rows_of(
         self, X: Any, y: Any, sample_weight: Any, known: Array | None, suffix: str = ""

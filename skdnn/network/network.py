@@ -309,9 +309,16 @@ def draw_parameters(
 ) -> Array:
     """Draw the initial parameters of a network, as one flat vector.
 
-    ``params`` has ``init``, ``init_scale`` and ``init_distribution`` as attributes.
+    ``params`` has ``init``, ``init_scale`` and ``init_distribution`` as attributes. Raises
+    ValueError for more parameters than an array can have.
     """
-    parameters = np.zeros(sum(count_parameters(layer_sizes)), dtype)
+    n_parameters = sum(count_parameters(layer_sizes))
+    if n_parameters > np.iinfo(np.intp).max // dtype.itemsize:
+        raise ValueError(
+            f"hidden_layer_sizes={tuple(layer_sizes[1:-1])!r:.100} makes too many parameters to be "
+            "allocated: give fewer units."
+        )
+    parameters = np.zeros(n_parameters, dtype)
     initialize(
         layer_views(parameters, layer_sizes)[0],
         random_state,

@@ -41,6 +41,7 @@ OPTIONS = {
 
 def parse_classifier(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
     """Declare a classifier's outputs as skl2onnx does, and note whether a ZipMap follows."""
+    _check_labels(scope, model)
     scope.add_options(id(model), scope.get_options(model, {"zipmap": True}))
     return _parse_sklearn_classifier(scope, model, inputs, custom_parsers=custom_parsers)
 
@@ -68,11 +69,23 @@ def infer_outputs(operator: Any, is_double: bool) -> None:
     n_rows = operator.inputs[0].get_first_dimension()
     model = operator.raw_operator
     options = operator.scope_inst.get_options(model, {"nocl": False, "zipmap": False})
+    _check_labels(operator.scope_inst, model)
     is_text = model.classes_.dtype.kind in "OU" and not options.get("nocl")
     operator.outputs[0].type = (StringTensorType if is_text else Int64TensorType)([n_rows])
     if options.get("zipmap") is True:
         is_double = False  # onnxruntime has ZipMap for float32 alone
     operator.outputs[1].type = (DoubleTensorType if is_double else FloatTensorType)([n_rows, 2])
+
+
+def _check_labels(scope: Any, model: Any) -> None:
+    """Raise ValueError for labels that are asked for, but neither text nor numbers of int64."""
+    classes = model.classes_
+    is_beyond = classes.dtype.kind == "u" and classes[-1] > np.iinfo(np.int64).max
+    is_asked_for = not scope.get_options(model, {"nocl": False}).get("nocl")
+    if is_asked_for and (classes.dtype.kind in "mMS" or is_beyond):
+        raise ValueError(
+            f"Labels of dtype {classes.dtype} have no form in ONNX: give text or integers of int64."
+        )
 
 
 def convert_network(scope: Any, operator: Any, container: Any) -> None:

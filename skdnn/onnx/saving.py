@@ -66,7 +66,8 @@ def save(
     ------
     ValueError
         When the types of the inputs cannot be told without X, when skl2onnx has no converter for
-        a part of the model, or for an opset that it has not.
+        a part of the model, for labels that are neither text nor numbers, or for an opset that
+        it has not.
     OSError
         When the file cannot be written.
 

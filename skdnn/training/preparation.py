@@ -26,7 +26,7 @@ from skdnn.datasets.rows import as_matrix, check_columns, check_finite, is_on_di
 from skdnn.network.network import draw_parameters, flatten
 from skdnn.solvers import DivergenceError
 from skdnn.training.fingerprint import is_same_parameter
-from skdnn.training.messages import warn
+from skdnn.training.messages import penalty_complaint, warn
 from skdnn.training.rows import Rows
 from skdnn.training.scoring import check_scorer
 from skdnn.training.state import Call, TrainingState, Weights
@@ -82,7 +82,7 @@ def check_data(model: Any, X: Any, y: Any = "no_validation", *, reset: bool = Fa
         y = y.load().reshape(-1)
     for array, name in ((X, "X"), (y, "y")):
         check_masked(array, name)
-    if not isinstance(y, np.ndarray) or y.dtype.kind in "OT":
+    if not isinstance(y, np.ndarray) or y.dtype.kind in "TO":
         y = plain_labels(y)
     if getattr(X, "format", "") in ("csr", "csc") and X.indices.dtype != X.indptr.dtype:
         X = type(X)((X.data, X.indices, X.indptr), X.shape)  # indices of one type
@@ -128,11 +128,16 @@ class Preparation(AbstractContextManager["Preparation"]):
         self._incremental = incremental
         self._continuing = hasattr(model, "coefs_") and (incremental or model.warm_start)
         self._trained_on: Any = None
+        self._complaint = ""
 
     def __exit__(self, *raised: object) -> None:
-        """Tell divergence that comes of data which nobody looked at as what it is."""
-        if isinstance(raised[1], DivergenceError) and isinstance(self._trained_on, Rows):
-            check_finite(self._trained_on.X)
+        """Tell divergence that comes of unusable data or weights as what it is."""
+        if isinstance(error := raised[1], DivergenceError):
+            if isinstance(self._trained_on, Rows):
+                check_finite(self._trained_on.X)
+            if self._complaint:
+                told = f"Training diverged in epoch {error.epoch}. {self._complaint}"
+                raise DivergenceError(told, error.epoch) from error
 
     def check(
         self,
@@ -229,12 +234,9 @@ class Preparation(AbstractContextManager["Preparation"]):
     def _check_penalty(self, weight_sum: float, n_rows: int) -> None:
         """Warn of weights that are nothing beside the penalty."""
         alpha = 0.0 if self._model.solver == "adamw" else float(self._model.alpha)
-        if weight_sum < 0.1 * n_rows and alpha >= 0.1 * weight_sum:
-            warn(
-                f"The weights of the rows sum to {weight_sum:.3g} only, so that the penalty of "
-                f"alpha={alpha:g} outweighs the loss: it is divided by that sum. Scale the "
-                "weights (sample_weight, class_weight) to a mean of 1, or lower alpha."
-            )
+        if complaint := penalty_complaint(alpha, weight_sum, n_rows):
+            warn(complaint)
+            self._complaint = complaint
 
     def _check_counts(self, counts: Array) -> None:
         """Raise ValueError if fit has weighted rows of one class only."""

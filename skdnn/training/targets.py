@@ -91,7 +91,7 @@ def plain_labels(y: Any, name: str = "y") -> Any:
         return y
     if isinstance(y, list | tuple) and labels.dtype.kind in "US" and len({*map(type, y)}) > 1:
         labels = np.array(y, object)  # numbers would have become text
-    return check_labels(labels, name) if labels.dtype.kind in "OT" and labels.ndim > 0 else y
+    return check_labels(labels, name) if labels.dtype.kind in "TO" and labels.ndim > 0 else y
 
 
 def _is_missing(label: Any) -> bool:
