@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-__all__ = ["penalty_complaint", "warn", "warn_of_outcome"]
+__all__ = ["warn", "warn_of_outcome", "warn_of_penalty"]
 
 # Log loss of a constant prediction is at most log(2), and a first epoch begins near it
 _FAR_ABOVE_CONSTANT = 4 * math.log(2)
@@ -28,15 +28,15 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
-def penalty_complaint(alpha: float, weight_sum: float, n_rows: int) -> str:
-    """Return what is wrong with weights that are nothing beside the penalty; "" if none are."""
-    if weight_sum >= 0.1 * n_rows or alpha < 0.1 * weight_sum:
-        return ""
-    return (
+def warn_of_penalty(alpha: float, weight_sum: float) -> str:
+    """Tell the user of weights that are nothing beside the penalty; return what was told."""
+    told = (
         f"The weights of the rows sum to {weight_sum:.3g} only, so that the penalty of "
         f"alpha={alpha:g} outweighs the loss: it is divided by that sum. Scale the weights "
         "(sample_weight, class_weight) to a mean of 1, or lower alpha."
     )
+    warn(told)
+    return told
 
 
 def _warn_of_other_rows(monitor: Any) -> None:

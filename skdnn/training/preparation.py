@@ -26,7 +26,7 @@ from skdnn.datasets.rows import as_matrix, check_columns, check_finite, is_on_di
 from skdnn.network.network import draw_parameters, flatten
 from skdnn.solvers import DivergenceError
 from skdnn.training.fingerprint import is_same_parameter
-from skdnn.training.messages import penalty_complaint, warn
+from skdnn.training.messages import warn, warn_of_penalty
 from skdnn.training.rows import Rows
 from skdnn.training.scoring import check_scorer
 from skdnn.training.state import Call, TrainingState, Weights
@@ -81,7 +81,8 @@ def check_data(model: Any, X: Any, y: Any = "no_validation", *, reset: bool = Fa
     elif isinstance(y, HDF5Matrix) and y.shape[1] == 1:
         y = y.load().reshape(-1)
     for array, name in ((X, "X"), (y, "y")):
-        check_masked(array, name)
+        if np.ma.isMaskedArray(array):
+            check_masked(array, name)
     if not isinstance(y, np.ndarray) or y.dtype.kind in "TO":
         y = plain_labels(y)
     if getattr(X, "format", "") in ("csr", "csc") and X.indices.dtype != X.indptr.dtype:
@@ -234,9 +235,8 @@ class Preparation(AbstractContextManager["Preparation"]):
     def _check_penalty(self, weight_sum: float, n_rows: int) -> None:
         """Warn of weights that are nothing beside the penalty."""
         alpha = 0.0 if self._model.solver == "adamw" else float(self._model.alpha)
-        if complaint := penalty_complaint(alpha, weight_sum, n_rows):
-            warn(complaint)
-            self._complaint = complaint
+        if weight_sum < 0.1 * n_rows and alpha >= 0.1 * weight_sum:
+            self._complaint = warn_of_penalty(alpha, weight_sum)
 
     def _check_counts(self, counts: Array) -> None:
         """Raise ValueError if fit has weighted rows of one class only."""
