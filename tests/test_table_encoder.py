@@ -731,6 +731,12 @@ def test_numbers_are_no_names_without_labels(rng, parameters):
     assert not any("log_odds" in name for name in encoder.get_feature_names_out())
 
 
+def test_two_numbers_of_a_regression_are_no_labels(rng):
+    X, y = make_codes(rng)
+    encoder = TableEncoder().fit(X, y * 2.5)
+    assert not encoder.encodes_target_
+
+
 def test_names_of_noise_are_none(rng):
     X, _ = make_codes(rng)
     found = 0

@@ -237,17 +237,7 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
         if y is not None:
             y = check_target(y, X)
         if scipy.sparse.issparse(X):
-            X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32))
-            if not isinstance(self.categorical_features, str | None):
-                raise ValueError(
-                    f"categorical_features is {self.categorical_features!r:.100}, but X is sparse, "
-                    "and columns of that are scaled only: give X.toarray(), or leave it out."
-                )
-            self.categorical_features_ = np.zeros(X.shape[1], bool)
-            self.n_outputs_ = X.shape[1]
-            # whatever the caller's configuration says
-            self._scaler = MaxAbsScaler().set_output(transform="default").fit(X)
-            return self._scaler.transform(X), []
+            return self._learn_scales(X), []
         table = Table(X, self, reset=True)
         self.categorical_features_ = find_categories(
             self.categorical_features, table, hasattr(self, "feature_names_in_")
@@ -285,9 +275,25 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
             prepared = np.column_stack([prepared, *names])
         return prepared, self._learn_layout(prepared, y)
 
+    def _learn_scales(self, X: Any) -> Any:
+        """Learn the largest values of sparse columns; return them scaled."""
+        X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32))
+        if not isinstance(self.categorical_features, str | None):
+            raise ValueError(
+                f"categorical_features is {self.categorical_features!r:.100}, but X is sparse, "
+                "and columns of that are scaled only: give X.toarray(), or leave it out."
+            )
+        self.categorical_features_ = np.zeros(X.shape[1], bool)
+        self.n_outputs_ = X.shape[1]
+        # whatever the caller's configuration says
+        self._scaler = MaxAbsScaler().set_output(transform="default").fit(X)
+        return self._scaler.transform(X)
+
     def _learn_names(self, table: Table, y: Any) -> Iterator[Array]:
         """Learn which numbers may be names, and return what is prepared of these."""
-        if not (self.target_encoding and has_log_odds(y)):
+        if y is None or not self.target_encoding or type_of_target(y) != "binary":
+            return
+        if not has_log_odds(y):
             return
         numbers = [(j, column) for j, column in self._columns if isinstance(column, Number)]
         for j, number in numbers:
