@@ -507,7 +507,7 @@ def test_column_that_is_neither_number_nor_category_is_named(column, given):
     [
         (np.linspace(0, 1, 60), "continuous"),
         (np.arange(60) % 3, "y has the labels 0, 1, 2"),
-        ([0, 1, np.nan] * 20, "NaN"),
+        ([0, 1, np.nan] * 20, "y has 20 missing labels"),
         (["a", "b", None] * 20, "y has 20 missing labels"),
     ],
 )

@@ -47,7 +47,8 @@ def check_target(y: Any, X: Any) -> Any:
         check_masked(y, "y")
     check_consistent_length(X, y)
     y = plain_labels(y)
-    return check_labels(y) if isinstance(y, np.ndarray) else y
+    check_labels(np.asarray(y))
+    return y
 
 
 def learn_names(numbers: Array) -> Category | None:
