@@ -169,3 +169,17 @@ def test_one_long_text_among_many_does_not_blow_up_the_file(table, tmp_path):
     assert (tmp_path / "model.h5").stat().st_size < 5 * 200_000
     loaded = load_model(tmp_path / "model.h5")
     np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
+
+
+def test_levels_of_many_encoders_stand_in_a_file_once(tmp_path):
+    rng = np.random.RandomState(0)
+    codes = rng.randint(0, 250, (2500, 12)).astype(float)
+    codes[:20, 1] = np.inf
+    y = rng.rand(2500) < 1 / (1 + np.exp(-2 * rng.standard_normal(250)[rng.randint(0, 250, 2500)]))
+    y[codes[:, 0] < 40] = True
+    model = DeepEnsembleClassifier(n_estimators=12, random_state=0).fit(codes, y)
+    save_model(model, tmp_path / "model.h5")
+    loaded = load_model(tmp_path / "model.h5")
+    np.testing.assert_array_equal(loaded.predict_proba(codes), model.predict_proba(codes))
+    n_bytes = sum(part.nbytes for e in model.estimators_ for part in (*e.coefs_, *e.intercepts_))
+    assert (tmp_path / "model.h5").stat().st_size < 1.05 * n_bytes + 200_000

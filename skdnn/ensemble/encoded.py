@@ -78,8 +78,10 @@ class EncodedTable:
         max_features: float = 1.0,
         others: Sequence[EncodedTable] = (),
     ) -> None:
-        self._X, self._y, self._max_features = X, y, max_features
         self._is_ours = isinstance(encoder, TableEncoder)
+        if self._is_ours:  # which takes any two labels, but bytes
+            y = np.unique(y, return_inverse=True)[1]
+        self._X, self._y, self._max_features = X, y, max_features
         self.encoder = encoder
         self._rows: Any = None
         if self._is_ours:

@@ -34,7 +34,7 @@ _COLUMNS: dict[str, tuple[str, Any]] = {
 # What the numbers of a column are
 _UNITS = ("", "number", "date", "duration")
 # All columns' entries, one after the other
-_ENTRIES = {"edges": "f4", "codes": "i8", "log_odds": "f8", "number_levels": "f8"}
+_ENTRIES = {"edges": "f4", "codes": "i8", "log_odds": "f4", "number_levels": "f8"}
 
 
 def pack_encoder(encoder: TableEncoder, path: str) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -190,23 +190,22 @@ class _Stored:
             raise ValueError(f"{path!r} has entries that are not finite.")
         return array
 
+    def is_double(self, name: str) -> bool:
+        return self._arrays[f"{self._path}/{name}"].dtype == np.float64
+
     def __contains__(self, name: str) -> bool:
         return f"{self._path}/{name}" in self._arrays
 
 
 def _unpack_scaler(mine: _Stored, n_samples: Any, n: int, names: Array | None) -> MaxAbsScaler:
     scaler = MaxAbsScaler()
-    scaler.max_abs_ = mine.get("largest", "f8" if _is_double(mine) else "f4", n)
+    scaler.max_abs_ = mine.get("largest", "f8" if mine.is_double("largest") else "f4", n)
     scaler.scale_ = np.where(scaler.max_abs_ == 0, 1, scaler.max_abs_)
     scaler.n_features_in_ = n
     if type(n_samples) is not int or n_samples < 1:
         raise ValueError(f"'n_samples' is {n_samples!r:.50}, and must be a number of rows.")
     scaler.n_samples_seen_ = n_samples
     return scaler
-
-
-def _is_double(mine: _Stored) -> bool:
-    return mine._arrays[f"{mine._path}/largest"].dtype == np.float64
 
 
 def _unpack_columns(
@@ -218,7 +217,8 @@ def _unpack_columns(
         for name, (dtype, _) in _COLUMNS.items()
         if name != "unit" or "columns/unit" in mine  # which earlier files lack
     }
-    entries = {name: mine.get(f"columns/{name}", dtype) for name, dtype in _ENTRIES.items()}
+    kinds = _ENTRIES | ({"log_odds": "f8"} if mine.is_double("columns/log_odds") else {})
+    entries = {name: mine.get(f"columns/{name}", dtype) for name, dtype in kinds.items()}
     if "columns/text_levels" in mine:  # of earlier files
         entries["text_levels"] = mine.get("columns/text_levels", "U").astype(object)
     elif "columns/level_sizes" in mine:
@@ -234,7 +234,8 @@ def _unpack_columns(
         return entries[name][first:last].copy()
 
     columns: list[tuple[int, Number | Category]] = []
-    edges, log_odds = [], []
+    edges: list[Array] = []
+    log_odds: list[Array] = []
     for row in zip(*stored.values(), strict=True):
         found = dict(zip(stored, row, strict=True))
         source, is_number = found["source"], found["is_number"]
@@ -262,7 +263,8 @@ def _unpack_columns(
             raise ValueError(f"the categories of column {source} are not in order.")
         may_be_names = not mask[source]
         if found["has_log_odds"]:
-            log_odds.append(np.append(take("log_odds", n_levels + 1), 0))
+            of_levels = take("log_odds", n_levels + 1).astype(np.float32)
+            log_odds.append(np.append(of_levels, np.float32(0)))
         elif may_be_names:
             log_odds.append(np.empty(0))
         by_target = found["has_log_odds"] or may_be_names

@@ -78,6 +78,10 @@ def pack_ensemble(model: DeepEnsembleClassifier) -> tuple[Attributes, Arrays]:
                 f"save_model stores TableEncoder() as an encoder, and no "
                 f"{type(encoder).__name__}: save this ensemble with joblib.dump or skops.io.dump."
             )
+        if i > 0:
+            more_attributes[f"{path}/same_as_first"] = " ".join(
+                _leave_out(more_arrays, arrays, path)
+            )
         attributes |= more_attributes
         arrays |= more_arrays
     for k, member in enumerate(model.estimators_):
@@ -85,6 +89,17 @@ def pack_ensemble(model: DeepEnsembleClassifier) -> tuple[Attributes, Arrays]:
         attributes |= {f"networks/{k}/{name}": v for name, v in more_attributes.items()}
         arrays |= {f"networks/{k}/{name}": array for name, array in more_arrays.items()}
     return attributes, arrays
+
+
+def _leave_out(mine: Arrays, arrays: Arrays, path: str) -> list[str]:
+    """Leave out what the first encoder has alike, such as levels; return the names of that."""
+    left_out = []
+    for name in [key.removeprefix(f"{path}/") for key in mine]:
+        array, first = mine[f"{path}/{name}"], arrays.get(f"encoders/0/{name}")
+        if first is not None and first.dtype == array.dtype and np.array_equal(first, array):
+            left_out.append(name)
+            del mine[f"{path}/{name}"]
+    return left_out
 
 
 def _pack_network(network: DeepBinaryClassifier | None) -> Any:
@@ -182,6 +197,10 @@ def _share_columns(encoders: list[Any]) -> None:
 def _unpack_encoder(
     attributes: Mapping[str, Any], arrays: Mapping[str, Array], path: str, names: Array | None
 ) -> Any:
+    same = attributes.get(f"{path}/same_as_first", "")
+    if not isinstance(same, str):
+        raise ValueError(f"attribute '{path}/same_as_first' is {same!r:.40}: no text.")
+    arrays = {**arrays, **{f"{path}/{name}": arrays[f"encoders/0/{name}"] for name in same.split()}}
     if f"{path}/none" in arrays:
         return FunctionTransformer()
     return unpack_encoder(attributes, arrays, path, names)

@@ -61,7 +61,7 @@ def learn_names(numbers: Array) -> Category | None:
     """
     n_rows = np.count_nonzero(~np.isnan(numbers))
     names = np.unique(numbers)
-    names = names[~np.isnan(names)]
+    names = names[np.isfinite(names)]
     if names.size < _FEWEST_NAMES or n_rows < _ROWS_OF_A_NAME * names.size:
         return None
     return Category(names, np.zeros(names.size, np.intp), group=0, by_target=True)

@@ -385,6 +385,7 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
             learned, of_rows = learn_log_odds(places, y, self.random_state)
             for k, log_odds, mine in zip(chosen, learned, of_rows.T, strict=True):
                 n_places = by_target[k][2].n_places
+                log_odds = log_odds.astype(np.float32)
                 self._log_odds[k] = np.pad(log_odds, (0, n_places - log_odds.size))
                 crossed[k] = mine
         return crossed
