@@ -214,6 +214,9 @@ VARIANTS: dict[str, Make] = {
     "all columns for the kind of one layer": columns(1.0),
     "without the kind of fine bins, as many networks": kinds(which=(0, 1, 2), n_estimators=24),
     "the kind of fine bins on all tables": kinds(fewest_rows=0),
+    "target_encoding=False, so no numbers are names": kinds(
+        lambda encoder, _: encoder.set_params(target_encoding=False)
+    ),
 }
 # On half of them, drawn by a seed
 ABLATIONS: dict[str, Make] = {
