@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -151,6 +151,7 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
         "_log_odds",
         "_n_prepared",
         "_names",
+        "_replaced",
         "_scaler",
     )
 
@@ -226,7 +227,7 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
             prepared, crossed = self._learn(X, y)
             return self._encode(self._with_log_odds(prepared, slice(None), crossed))
 
-    def _learn(self, X: Any, y: Any) -> tuple[Any, list[Array]]:
+    def _learn(self, X: Any, y: Any) -> tuple[Any, Array | None]:
         """Learn the encoding; return what is prepared of X, and log-odds, each from other rows."""
         self.dropped_features_: dict[str, str] = {}
         self.uses_target_ = self.encodes_target_ = False
@@ -237,7 +238,7 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
         if y is not None:
             y = check_target(y, X)
         if scipy.sparse.issparse(X):
-            return self._learn_scales(X), []
+            return self._learn_scales(X), None
         table = Table(X, self, reset=True)
         self.categorical_features_ = find_categories(
             self.categorical_features, table, hasattr(self, "feature_names_in_")
@@ -340,9 +341,7 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
             return f"categories of which none has {self.min_frequency} rows"
         return category, category.prepare(categories)
 
-    def _learn_layout(
-        self, prepared: Array, y: Any, edges: list[Array] | None = None
-    ) -> list[Array]:
+    def _learn_layout(self, prepared: Array, y: Any, edges: list[Array] | None = None) -> Array:
         """Learn bins, but for known ``edges``, and log-odds; say where each output comes from.
 
         Return log-odds of prepared rows, each from other rows.
@@ -364,13 +363,10 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
         self.uses_target_ = positive is not None
         return crossed
 
-    def _learn_log_odds(self, prepared: Array, y: Any, positive: Any) -> list[Array]:
-        """Learn log-odds; return those of prepared rows, each from other rows.
-
-        Both are empty for numbers that are no names.
-        """
+    def _learn_log_odds(self, prepared: Array, y: Any, positive: Any) -> Array:
+        """Learn log-odds, none of numbers that are no names; return those of rows, from others."""
         by_target = self._by_target
-        self._log_odds, crossed = ([np.empty(0)] * len(by_target) for _ in range(2))
+        self._log_odds = [np.empty(0)] * len(by_target)
         place_of = {j: place for place, j, column in self._placed if isinstance(column, Number)}
         chosen = [
             k
@@ -380,14 +376,13 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
                 prepared[:, place], prepared[:, place_of[j]], self._coarse_edges[j], positive
             )
         ]
-        if chosen:
-            places = prepared[:, [by_target[k][0] for k in chosen]]
-            learned, of_rows = learn_log_odds(places, y, self.random_state)
-            for k, log_odds, mine in zip(chosen, learned, of_rows.T, strict=True):
-                n_places = by_target[k][2].n_places
-                log_odds = log_odds.astype(np.float32)
-                self._log_odds[k] = np.pad(log_odds, (0, n_places - log_odds.size))
-                crossed[k] = mine
+        if not chosen:
+            return np.empty((len(prepared), 0))
+        places = prepared[:, [by_target[k][0] for k in chosen]]
+        learned, crossed = learn_log_odds(places, y, self.random_state)
+        for k, log_odds in zip(chosen, learned, strict=True):
+            n_unknown = by_target[k][2].n_places - log_odds.size
+            self._log_odds[k] = np.pad(log_odds.astype(np.float32), (0, n_unknown))
         return crossed
 
     @property
@@ -409,7 +404,12 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
         self._layout = Layout(outputs)
         self._n_prepared = sum(column.n_prepared for _, column in self._columns)
         self.n_outputs_ = len(outputs)
-        self.encodes_target_ = any(log_odds.size for log_odds in self._log_odds)
+        self._replaced = [
+            (place, log_odds)
+            for (place, _, _), log_odds in zip(self._by_target, self._log_odds, strict=True)
+            if log_odds.size
+        ]
+        self.encodes_target_ = bool(self._replaced)
 
     @property
     def _placed(self) -> list[tuple[int, int, Number | Category]]:
@@ -452,7 +452,7 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
 
     def _of_rows(
         self, prepared: Array, y: Any, parameters: dict[str, Any] | None = None
-    ) -> tuple[TableEncoder, list[Array]]:
+    ) -> tuple[TableEncoder, Array | None]:
         """Return an encoder that prepares as this one, and what else it learns of prepared rows.
 
         These are the bins, by other parameters if there are any, and the log-odds: the latter are
@@ -461,7 +461,7 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
         encoder = copy.copy(self)
         encoder.set_params(**(parameters or {}))
         if self._scaler is not None:
-            return encoder, []
+            return encoder, None
         keeps_bins = not (parameters or self._bins_use_target)
         crossed = encoder._learn_layout(prepared, y, self._edges if keeps_bins else None)
         is_same = keeps_bins and not (self.encodes_target_ or encoder.encodes_target_)
@@ -517,7 +517,7 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
         return prepared
 
     def _with_log_odds(
-        self, prepared: Any, rows: Array | slice | None = None, crossed: Sequence[Array] = ()
+        self, prepared: Any, rows: Array | slice = slice(0), crossed: Array | None = None
     ) -> Any:
         """Return prepared rows with log-odds in the stead of places.
 
@@ -526,11 +526,10 @@ class TableEncoder(Learned, TransformerMixin, BaseEstimator):
         if not self.encodes_target_:
             return prepared
         filled = prepared.copy()
-        for k, (place, _, _) in enumerate(self._by_target):
-            if self._log_odds[k].size:
-                filled[:, place] = self._log_odds[k][prepared[:, place].astype(np.intp)]
-                if rows is not None:
-                    filled[rows, place] = crossed[k]
+        for k, (place, log_odds) in enumerate(self._replaced):
+            filled[:, place] = log_odds[prepared[:, place].astype(np.intp)]
+            if crossed is not None:
+                filled[rows, place] = crossed[:, k]
         return filled
 
     def _encode(self, prepared: Any, rows: Array | None = None) -> Any:
