@@ -29,6 +29,7 @@ step = Extension(
             "variant",
             "functions",
             "encoding",
+            "lookup",
             "products",
             "network",
             "rules",

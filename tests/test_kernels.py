@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -260,6 +261,13 @@ def encodings(draw):
         for kind in rng.choice(["number", "bin", "level", "gap"], rng.randint(0, 30))
     ]
     outputs += [Output("level", 0, "", float(x)) for x in np.nan_to_num(prepared[:3, 0])]
+    for source in range(draw(st.integers(0, shape[1]))):  # as encoders make them
+        numbers = np.concatenate([np.nan_to_num(prepared[:, source]), rng.standard_normal(4)])
+        edges = np.unique(numbers.astype(np.float32))[: draw(st.integers(2, 9))].tolist()
+        outputs += [Output("bin", source, "", low, high - low) for low, high in pairwise(edges)]
+        prepared[rng.rand(shape[0]) < 0.5, source] = rng.randint(-1, 5)
+        outputs += [Output("level", source, "", float(code)) for code in range(rng.randint(5))]
+        outputs += [Output("gap", source, "")] * rng.randint(2)
     return prepared, Layout(outputs), rng.randint(shape[0], size=9)
 
 
@@ -269,26 +277,48 @@ def test_encoding_is_the_references(drawn):
     expected = np.empty((len(prepared), len(layout.outputs)), np.float32)
     layout._encode_block(prepared, expected)
     found = np.empty_like(expected)
-    step.encode(layout.encoding, prepared, None, found)
+    layout.compile(prepared).encode(found)
     assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
     some = np.empty((places.size, found.shape[1]), np.float32)
-    step.encode(layout.encoding, prepared, places, some)
+    layout.compile(prepared, places).encode(some)
     assert_array_equal(some, found[places])
 
 
-@given(encodings(), st.booleans())
-def test_batch_of_prepared_rows_is_that_of_their_encoding(drawn, by_index):
+@given(encodings(), st.booleans(), st.sampled_from([(), (5,), (70, 3), (200,)]))
+def test_batch_of_prepared_rows_is_that_of_their_encoding(drawn, by_index, hidden):
     prepared, layout, places = drawn
     rows = PreparedRows(prepared, layout, places)
-    network = Network((rows.shape[1], 5, 1), get_activation("tanh", 0.0), np.dtype(np.float32))
+    sizes = (rows.shape[1], *hidden, 1)
+    network = Network(sizes, get_activation("tanh", 0.0), np.dtype(np.float32))
     network.parameters[...] = np.linspace(-1, 1, network.parameters.size)
     signs = np.where(np.arange(len(rows)) % 2, 1, -1).astype(np.int8)
     batch = np.arange(len(rows))[::-2] if by_index else slice(2, 7)
     found = []
     for X in (rows, np.asarray(rows)):
         value = step.CompiledEvaluator(network).evaluate(X, signs, None, batch, 9.0)
-        found.append([value, *network.gradient.tolist()])
-    assert_allclose(*found, rtol=1e-5, atol=1e-6)
+        logits = np.empty(len(rows), np.float32)
+        step.CompiledPrediction(network.weights, network.biases, "tanh", 0.0, 4).logits(X, logits)
+        found.append([value, *network.gradient.tolist(), *logits.tolist()])
+    assert_allclose(*found, rtol=1e-5, atol=2e-5)
+
+
+def test_rows_of_other_encodings_find_room_of_their_own():
+    prepared = np.random.RandomState(0).standard_normal((40, 3)).astype(np.float32)
+    network = Network((6, 5, 1), get_activation("tanh", 0.0), np.dtype(np.float32))
+    network.parameters[...] = np.linspace(-1, 1, network.parameters.size)
+    evaluator, signs = step.CompiledEvaluator(network), np.ones(40, np.int8)
+    layouts = [
+        Layout(Output("number", k % 3, "") for k in range(6)),
+        Layout(Output("bin", k // 2, "", k % 2 - 0.5, 1.0) for k in range(6)),
+        Layout(Output("gap", k % 3, "") for k in range(6)),
+    ]
+    for layout in layouts * 2:
+        rows = PreparedRows(prepared, layout, np.arange(40))
+        found = evaluator.evaluate(rows, signs, None, slice(0, 40), 40.0)
+        dense = step.CompiledEvaluator(network).evaluate(
+            np.asarray(rows), signs, None, slice(0, 40), 40.0
+        )
+        assert_allclose(found, dense, rtol=1e-5)
 
 
 def test_encoding_refuses_what_is_not_its_own():
@@ -302,9 +332,9 @@ def test_encoding_refuses_what_is_not_its_own():
         (np.asfortranarray(wide), None, ValueError),
     ]:
         with pytest.raises(error):
-            step.encode(layout.encoding, prepared, places, np.empty((4, 2), np.float32))
+            layout.compile(prepared, places).encode(np.empty((4, 2), np.float32))
     found = np.empty((2, 2), np.float32)
-    step.encode(layout.encoding, np.ones((4, 5), np.float32)[::2, :2], None, found)  # rows apart
+    layout.compile(np.ones((4, 5), np.float32)[::2, :2]).encode(found)  # rows apart
     assert_allclose(found, [[1 / np.sqrt(1 + 1 / 9), 1]] * 2, rtol=1e-6)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,16 +30,19 @@ class PreparedRows:
         (n_samples, n_outputs).
     dtype : dtype
         float32.
-    encoding : Encoding
-        What compiled kernels encode by.
+    compiled : CompiledRows
+        The same as compiled kernels take them.
     """
 
     ndim = 2
 
     def __init__(self, prepared: Array, layout: Any, places: Array) -> None:
         self.prepared, self.layout, self.places = prepared, layout, places
-        self.encoding, self.dtype = layout.encoding, prepared.dtype
-        self.shape = places.size, len(layout.outputs)
+        self.dtype, self.shape = prepared.dtype, (places.size, len(layout.outputs))
+
+    @cached_property
+    def compiled(self) -> Any:
+        return self.layout.compile(self.prepared, self.places)
 
     def __len__(self) -> int:
         return self.shape[0]

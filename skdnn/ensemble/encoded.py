@@ -16,6 +16,7 @@ from sklearn.base import clone
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import check_array, gen_batches
 
+from skdnn import kernels
 from skdnn.datasets.prepared import PreparedRows
 from skdnn.ensemble.defaults import is_identity
 from skdnn.ensemble.folds import Fold, take
@@ -140,10 +141,8 @@ class EncodedTable:
         if encoder.uses_target_:
             encoder, crossed = encoder._of_rows(rows[train], y)
             rows = encoder._with_log_odds(rows, train, crossed)
-        if _is_large(encoder, rows):
-            wide = [PreparedRows(rows, encoder._layout, part) for part in (train, held_out)]
-            return encoder, *wide
-        return encoder, encoder._encode(rows, train), encoder._encode(rows, held_out)
+        is_large = _is_large(encoder, rows)
+        return encoder, *(_as_taken(encoder, rows, part, is_large) for part in (train, held_out))
 
     def _of(self, rows: Array) -> Any:
         return take(self._X, rows)
@@ -155,6 +154,16 @@ def _is_large(encoder: TableEncoder, rows: Any) -> bool:
         return False
     n_bytes = rows.shape[0] * encoder.n_outputs_ * rows.itemsize
     return n_bytes > max(_LARGE, rows.nbytes)
+
+
+def _as_taken(encoder: TableEncoder, rows: Any, places: Array, is_large: bool = False) -> Any:
+    """Return some prepared rows as networks take them: encoded, or to be encoded batch by batch.
+
+    The latter if they are many, and compiled kernels always: they look up most of an encoding.
+    """
+    if isinstance(rows, np.ndarray) and (is_large or kernels.compiled is not None):
+        return PreparedRows(rows, encoder._layout, places)
+    return encoder._encode(rows, places)
 
 
 def encoded_blocks(encoders: Sequence[Any], X: Any) -> Iterator[tuple[slice, Any, Any]]:
@@ -173,9 +182,9 @@ def encoded_blocks(encoders: Sequence[Any], X: Any) -> Iterator[tuple[slice, Any
         Rows of a block.
     encoder : transformer
         Each of ``encoders`` in turn.
-    block : {ndarray, CSR matrix} of shape (n_rows or a little more, n_columns)
-        Dense blocks are filled up with zeros to a number of rows that matrix products take
-        together, so that a row's prediction is the same whatever rows come with it.
+    block : {ndarray, PreparedRows, CSR matrix} of shape (n_rows or a little more, n_columns)
+        Dense blocks are filled up to a number of rows that matrix products take together, so that
+        a row's prediction is the same whatever rows come with it.
     """
     groups: dict[int, list[Any]] = {}
     for encoder in {id(encoder): encoder for encoder in encoders}.values():
@@ -187,15 +196,22 @@ def encoded_blocks(encoders: Sequence[Any], X: Any) -> Iterator[tuple[slice, Any
         n_columns = max(encoder.n_outputs_ for encoder in group) if is_ours else rows.shape[1]
         size = max(1, _BLOCK_SIZE // (n_columns * _TILE)) * _TILE
         for place in gen_batches(rows.shape[0], size):
+            block = rows[place]
+            n_rows = block.shape[0]
             for encoder in group:
-                block = rows[place]
                 if is_ours:
-                    block = encoder._encode(encoder._with_log_odds(block))
-                missing = -block.shape[0] % _TILE
-                if missing and isinstance(block, np.ndarray):
-                    filling = np.zeros((missing, block.shape[1]), block.dtype)
-                    block = np.concatenate([block, filling])
-                yield place, encoder, block
+                    places = np.arange(n_rows + -n_rows % _TILE).clip(max=n_rows - 1)
+                    yield place, encoder, _as_taken(encoder, encoder._with_log_odds(block), places)
+                else:
+                    yield place, encoder, _fill_up(block)
+
+
+def _fill_up(block: Any) -> Any:
+    """Return dense rows and zeros, so that matrix products take whole tiles."""
+    missing = -block.shape[0] % _TILE
+    if not (missing and isinstance(block, np.ndarray)):
+        return block
+    return np.concatenate([block, np.zeros((missing, block.shape[1]), block.dtype)])
 
 
 def _fit_transform(encoder: Any, X: Any, y: Array) -> Any:

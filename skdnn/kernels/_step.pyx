@@ -33,6 +33,9 @@ cdef extern from "src/step.h":
         void **caches
         unsigned char **kept
         void *X
+        int32_t *places
+        void *parts
+        void *table
         void *delta
         void *dlogits
         void *sums
@@ -42,6 +45,8 @@ cdef extern from "src/step.h":
     ctypedef struct encoding_t:
         int last[4]
         const int32_t *sources
+        const int32_t *runs
+        int n_bin_runs, n_runs, n_terms
         const void *at
         const void *width
         double clip
@@ -133,64 +138,71 @@ cdef void *_pointer(array, bytes formats, Py_ssize_t size=-1) except? NULL:
         PyBuffer_Release(&buffer)
 
 
-cdef class _Prepared:
+cdef class CompiledRows:
     """Prepared rows and how they are encoded, as the kernels see them.
 
     Parameters
     ----------
     encoding : Encoding
         Of `skdnn.preprocessing.layout`.
-    rows : ndarray of shape (n_stored, n_prepared)
+    prepared : ndarray of shape (n_stored, n_prepared)
         They may lie apart.
+    places : ndarray of int of shape (n_rows,), default=None
+        Which of them are the rows; all by default.
     """
 
     cdef encoding_t c
     cdef const void *X
+    cdef const int64_t *places
+    cdef int64_t n_rows
+    cdef bytes format
     cdef object kept  # alive
 
-    def __cinit__(self, encoding, rows, bytes format):
-        cdef int k, n_outputs = encoding.sources.size
-        self.kept = encoding, rows
+    def __cinit__(self, encoding, prepared, places=None):
+        cdef int k, n_outputs = encoding.sources.size, n_prepared = prepared.shape[1]
+        self.format, self.n_rows = prepared.dtype.char.encode(), len(prepared)
         for k in range(4):
             self.c.last[k] = encoding.last[k]
             if self.c.last[k] < (self.c.last[k - 1] if k else 0):
                 raise ValueError("The kinds of outputs must be in order.")
         if self.c.last[3] != n_outputs:
             raise ValueError("Outputs and their sources do not belong together.")
-        if n_outputs and not 0 <= encoding.sources.min() <= encoding.sources.max() < rows.shape[1]:
-            raise IndexError("A source is out of range.")
         self.c.sources = <const int32_t *>_pointer(encoding.sources, b"i")
-        self.c.at = _pointer(encoding.at, format, n_outputs)
-        self.c.width = _pointer(encoding.width, format, n_outputs)
+        for k in range(n_outputs):
+            if not 0 <= self.c.sources[k] < n_prepared:
+                raise IndexError("A source is out of range.")
+        self.c.runs = <const int32_t *>_pointer(encoding.runs, b"i")
+        self.c.n_runs = encoding.runs.size - 1
+        for k in range(self.c.n_runs):
+            self.c.n_bin_runs += self.c.runs[k] < self.c.last[1]
+            if self.c.runs[k] >= self.c.runs[k + 1]:
+                raise ValueError("Runs of outputs must be in order.")
+        if (self.c.runs[0] != self.c.last[0] or self.c.runs[self.c.n_bin_runs] != self.c.last[1]
+                or self.c.runs[self.c.n_runs] != self.c.last[2]):
+            raise ValueError("Outputs and their runs do not belong together.")
+        self.c.n_terms = self.c.n_runs + n_outputs - self.c.last[2]
+        self.c.at = _pointer(encoding.at, self.format, n_outputs)
+        self.c.width = _pointer(encoding.width, self.format, n_outputs)
         self.c.clip = encoding.clip
-        if rows.dtype.char.encode() != format or not rows.flags.aligned:
-            raise TypeError(f"Expected aligned rows of format {format!r}, got {rows.dtype}.")
-        if rows.shape[1] > 1 and rows.strides[1] != rows.itemsize:
+        if self.format not in b"fd" or not prepared.flags.aligned:
+            raise TypeError(f"Expected aligned rows of floats, got {prepared.dtype}.")
+        if prepared.shape[1] > 1 and prepared.strides[1] != prepared.itemsize:
             raise ValueError("The numbers of a row must be next to each other.")
-        self.c.stride = rows.strides[0] // rows.itemsize
-        self.X = <const void *><size_t>rows.ctypes.data
+        self.c.stride = prepared.strides[0] // prepared.itemsize
+        self.X = <const void *><size_t>prepared.ctypes.data
+        if places is not None:
+            places = np.ascontiguousarray(places, np.int64)
+            if places.size and not 0 <= places.min() <= places.max() < self.n_rows:
+                raise IndexError("A row index is out of range.")
+            self.n_rows, self.places = places.size, <const int64_t *>_pointer(places, b"lq")
+        self.kept = encoding, prepared, places
 
-
-cdef const int64_t *_places(rows, int64_t n_stored) except? NULL:
-    """Return the address of contiguous row indices, which the caller keeps alive."""
-    if rows.size and not 0 <= rows.min() <= rows.max() < n_stored:
-        raise IndexError("A row index is out of range.")
-    return <const int64_t *>_pointer(rows, b"lq")
-
-
-def encode(encoding, rows, places, out):
-    """Write encoded rows to ``out``: those of ``rows`` at some places, all by default."""
-    cdef bytes format = out.dtype.char.encode()
-    cdef _Prepared prepared = _Prepared(encoding, rows, format)
-    cdef const int64_t *index = NULL
-    cdef int64_t n_rows = rows.shape[0]
-    cdef void *address
-    if places is not None:
-        places = np.ascontiguousarray(places, np.int64)
-        n_rows, index = places.size, _places(places, n_rows)
-    address = _pointer(out, format, n_rows * prepared.c.last[3])
-    with nogil:
-        _kernels[0 if format == b"f" else 1].encode(&prepared.c, prepared.X, index, n_rows, address)
+    def encode(self, out):
+        """Write the encoded rows to an array of their dtype."""
+        cdef void *address = _pointer(out, self.format, self.n_rows * self.c.last[3])
+        cdef const kernels_t *kernels = &_kernels[b"fd".index(self.format)]
+        with nogil:
+            kernels.encode(&self.c, self.X, self.places, self.n_rows, address)
 
 
 cdef class _Rows:
@@ -198,7 +210,7 @@ cdef class _Rows:
 
     cdef rows_t c
     cdef object kept  # alive
-    cdef _Prepared prepared
+    cdef CompiledRows prepared
 
     def __cinit__(self, X, signs, sample_weight, bytes format):
         cdef int64_t n_rows
@@ -207,12 +219,14 @@ cdef class _Rows:
         self.c.n_rows = n_rows
         if isinstance(X, np.ndarray):
             self.c.X = _pointer(X, format)
-        elif hasattr(X, "encoding"):
-            self.prepared = _Prepared(X.encoding, X.prepared, format)
-            if self.prepared.c.last[3] != self.c.n_features or X.places.size != n_rows:
+        elif hasattr(X, "compiled"):
+            self.prepared = X.compiled
+            if self.prepared.format != format:
+                raise TypeError(f"Expected rows of format {format!r}, got {X.dtype}.")
+            if self.prepared.c.last[3] != self.c.n_features or self.prepared.n_rows != n_rows:
                 raise ValueError("The parts of the prepared rows do not belong together.")
             self.c.X, self.c.encoding = self.prepared.X, &self.prepared.c
-            self.c.places = _places(X.places, X.prepared.shape[0])
+            self.c.places = self.prepared.places
         else:
             data, indices, indptr = X.data, X.indices, X.indptr
             self.kept = (*self.kept, data, indices, indptr)
@@ -246,6 +260,7 @@ cdef class _Network:
     cdef void **addresses  # (_N_LISTS, n_layers), then sizes and strides
     cdef list given, room  # arrays that are kept alive: the network's, and those of `reserve`
     cdef object gathered  # rows of a batch, of `n_gathered` rows
+    cdef object encoding, looked_up  # of prepared rows
     cdef int n_gathered
     cdef object dtype
     cdef bytes format
@@ -318,14 +333,33 @@ cdef class _Network:
                 f"The network has {self.c.sizes[0]} inputs, X {rows.c.n_features} columns.")
         return 0
 
-    cdef int reserve(self, int n_rows, bint gathers) except -1:
+    cdef _make_room_for(self, _Rows rows, int n_rows):
+        """Make room for rows of a batch that are copied, or looked up."""
+        self.n_gathered = n_rows
+        width = self.c.sizes[0]
+        if rows.c.encoding != NULL and self.n_hidden:
+            encoding = rows.c.encoding
+            width = encoding.last[0]
+            places = np.empty((n_rows, encoding.n_terms), np.int32)
+            parts = np.empty((n_rows, encoding.n_bin_runs), self.dtype)
+            n_bins = encoding.last[1] - encoding.last[0]
+            table = np.empty((n_bins, 2, self.c.strides[1]), self.dtype)
+            self.looked_up = places, parts, table
+            self.c.places = <int32_t *>_pointer(places, b"i")
+            self.c.parts = _pointer(parts, self.format)
+            self.c.table = _pointer(table, self.format)
+        self.gathered = np.empty((n_rows, width), self.dtype)
+        self.c.X = _pointer(self.gathered, self.format)
+
+    cdef int reserve(self, int n_rows, _Rows rows=None, bint by_index=False) except -1:
         """Make room for a number of rows; nothing where there is enough."""
         cdef int k, n_hidden = self.n_hidden
         cdef int64_t n, size, widest = 1
-        if gathers and n_rows > self.n_gathered:
-            self.gathered = np.empty((n_rows, self.c.sizes[0]), self.dtype)
-            self.c.X = _pointer(self.gathered, self.format)
-            self.n_gathered = n_rows
+        if rows is not None and rows.are_copied(by_index):
+            encoding = None if rows.prepared is None else rows.prepared.kept[0]
+            if n_rows > self.n_gathered or encoding is not self.encoding:
+                self._make_room_for(rows, n_rows)
+                self.encoding = encoding
         if n_rows <= self.capacity:
             return 0
         self.capacity, self.room = n_rows, []
@@ -409,7 +443,7 @@ cdef class CompiledEvaluator:
         """Draw what the next evaluation, of so many rows, leaves out."""
         if self._net.c.dropout == NULL:
             return
-        self._net.reserve(n_rows, False)
+        self._net.reserve(n_rows)
         generator = random_state._bit_generator
         self._net.c.generator = PyCapsule_GetPointer(generator.capsule, "BitGenerator")
         with generator.lock:
@@ -435,7 +469,7 @@ cdef class CompiledEvaluator:
             index = <const int64_t *>_pointer(batch, b"lq", n_rows)
         if random_state is not None:
             self.draw_dropout(n_rows, random_state)
-        net.reserve(n_rows, rows.are_copied(index != NULL))
+        net.reserve(n_rows, rows, index != NULL)
         with nogil:
             outcome = net.kernels.evaluate(&net.c, &rows.c, index, start, n_rows, divisor, &value)
         _check(outcome)
@@ -479,7 +513,7 @@ cdef class CompiledEvaluator:
         if rule.format != net.format or r.n_parameters != self.network.parameters.size:
             raise ValueError("The rule is of another network.")
         r.penalty, r.n_steps = penalty, n_steps
-        net.reserve(min(b.size, b.n_rows), rows.are_copied(order is not None))
+        net.reserve(min(b.size, b.n_rows), rows, order is not None)
         if net.c.dropout != NULL:
             generator = random_state._bit_generator
             net.c.generator = PyCapsule_GetPointer(generator.capsule, "BitGenerator")
@@ -582,9 +616,7 @@ cdef class CompiledPrediction:
     cdef int _block
 
     def __init__(self, weights, biases, activation, slope, int block):
-        self._net = _Network(weights, biases, activation, slope)
-        self._block = block
-        self._net.reserve(block, False)
+        self._net, self._block = _Network(weights, biases, activation, slope), block
 
     def logits(self, X, out, int64_t start=0, stop=None):
         """Write the logits of rows [start, stop) of X, dense or CSR, to their places in ``out``."""
@@ -595,6 +627,7 @@ cdef class CompiledPrediction:
         cdef char *address = <char *>_pointer(out, net.format, rows.c.n_rows)
         cdef int itemsize = out.itemsize
         net.check(rows)
+        net.reserve(self._block, rows)
         if start < 0 or last > rows.c.n_rows:
             raise IndexError("There are no such rows.")
         with nogil:

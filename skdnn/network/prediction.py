@@ -84,8 +84,10 @@ def predict_logits(
     run = _predictor(weights, biases, activation, block, crew)
     start = 0
     alone = single_blas_thread() if n_products > _THREADED_PRODUCTS else nullcontext()
+    # kernels read prepared rows as they are
+    is_read = kernels.compiled is not None and hasattr(X, "compiled")
     with alone, crew or nullcontext():
-        for rows in row_blocks(X, taken_in):
+        for rows in (X,) if is_read else row_blocks(X, taken_in):
             n_rows = rows.shape[0]
             run(rows.astype(dtype, copy=False), logits[start : start + n_rows])
             start += n_rows

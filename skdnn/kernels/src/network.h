@@ -45,6 +45,13 @@ static inline void F(add_multiple)(int n, T a, const T *RESTRICT x, T *RESTRICT 
     for (int j = 0; j < n; j++) y[j] += a * x[j];
 }
 
+/* c = a + b; c may be one of them */
+static inline void F(add)(int n, const T *a, const T *b, T *c)
+{
+    INDEPENDENT
+    for (int j = 0; j < n; j++) c[j] = a[j] + b[j];
+}
+
 static inline int64_t F(index_at)(const void *indices, int size, int64_t k)
 {
     return size == 4 ? ((const int32_t *)indices)[k] : ((const int64_t *)indices)[k];
@@ -57,6 +64,30 @@ static inline int64_t F(row_at)(const int64_t *index, int64_t start, int i)
     return index ? index[i] : start + i;
 }
 
+/* Where a row of a batch stands among the prepared ones */
+static inline int64_t F(place_of)(const rows_t *rows, const int64_t *index, int64_t start, int i)
+{
+    int64_t row = F(row_at)(index, start, i);
+    return rows->places ? rows->places[row] : row;
+}
+
+#include "lookup.h"
+
+/* Return the numbers of prepared rows; what else they are is looked up */
+static const T *F(gather_numbers)(network_t *net, const rows_t *rows, const int64_t *index,
+                                  int64_t start, int m)
+{
+    const encoding_t *encoding = rows->encoding;
+    T *numbers = net->X;
+    for (int i = 0; i < m; i++) {
+        int64_t place = F(place_of)(rows, index, start, i);
+        F(encode_numbers)(encoding, (const T *)rows->X + place * encoding->stride,
+                          numbers + (int64_t)i * encoding->last[0]);
+    }
+    F(look_up)(net, rows, index, start, m);
+    return numbers;
+}
+
 /* Return the rows of a dense batch: in place, gathered or encoded */
 static const T *F(gather)(network_t *net, const rows_t *rows, const int64_t *index,
                           int64_t start, int m)
@@ -64,10 +95,12 @@ static const T *F(gather)(network_t *net, const rows_t *rows, const int64_t *ind
     const T *X = rows->X;
     int64_t n_features = rows->n_features;
     T *batch = net->X;
+    if (F(looks_up)(net, rows)) return F(gather_numbers)(net, rows, index, start, m);
     if (rows->encoding) {
         for (int i = 0; i < m; i++)
-            F(encode)(rows->encoding, X, rows->places + F(row_at)(index, start, i), 1,
-                      batch + i * n_features);
+            F(encode_row)(rows->encoding,
+                          X + F(place_of)(rows, index, start, i) * rows->encoding->stride,
+                          batch + i * n_features);
         return batch;
     }
     if (!index) return X + start * n_features;
@@ -194,6 +227,8 @@ static ONE_COPY int F(forward)(network_t *net, const rows_t *rows, const int64_t
         if (layer == 0 && rows->index_size) {
             int failed = F(sparse_product)(rows, index, start, m, n, net->weights[0], z, stride);
             if (failed) return failed;
+        } else if (layer == 0 && F(looks_up)(net, rows)) {
+            F(looked_up_product)(net, rows->encoding, m, a, z);
         } else if (layer == 0) {
             F(product_of_rows)(net, index, start, m, n, a, z, stride);
         } else {
@@ -419,6 +454,8 @@ static ONE_COPY int F(evaluate)(network_t *net, const rows_t *rows, const int64_
                                     stride, net->weight_gradients[layer]);
             F(product_with_transpose)(net, m, n_in, n, d, stride, net->weights[layer], delta,
                                       in_stride);
+        } else if (F(looks_up)(net, rows)) {
+            F(looked_up_product_of_transpose)(net, rows->encoding, m, input, d);
         } else if (input) {
             F(product_of_transposed_rows)(net, index, start, m, n, input, d, stride);
         } else {

@@ -37,6 +37,9 @@ typedef struct {
     void **caches;                /* likewise, of silu and gelu; or NULL */
     unsigned char **kept;         /* likewise, of dropout: 1 for a unit that stays; or NULL */
     void *X;                      /* (capacity, n_features), or NULL where rows come as slices */
+    int32_t *places;              /* (capacity, n_terms) what is looked up of prepared rows */
+    void *parts;                  /* (capacity, n_bin_runs) */
+    void *table;                  /* (n_bins, 2, first hidden stride) */
     void *delta;                  /* (capacity, longest stride) */
     void *dlogits;                /* (capacity,) */
     void *sums, *vector;          /* (longest stride,) */
@@ -48,6 +51,10 @@ typedef struct {
 typedef struct {
     int last[4];                  /* output after the last one of each kind */
     const int32_t *sources;       /* (n_outputs,) prepared column of each */
+    const int32_t *runs;          /* (n_runs + 1,) where bins of one number begin, then levels of
+                                     one category, and where the last ones end */
+    int n_bin_runs, n_runs;
+    int n_terms;                  /* runs and gaps */
     const void *at, *width;       /* (n_outputs,) lower edge of a bin, code of a level; of a bin */
     double clip;                  /* where the smooth clipping of numbers levels off */
     int64_t stride;               /* from row to row of the prepared ones */
@@ -59,7 +66,7 @@ typedef struct {
     int64_t n_features;
     const void *X;                /* (n_rows, n_features), or the numbers of a CSR matrix */
     const encoding_t *encoding;   /* of prepared rows, which X are, or NULL */
-    const int64_t *places;        /* (n_rows,) of the rows among the prepared ones */
+    const int64_t *places;        /* (n_rows,) of the rows among the prepared ones; NULL: all */
     const void *indices, *indptr; /* of a CSR matrix */
     int index_size;               /* bytes of an index; 0: X is dense */
     const signed char *signs;     /* (n_rows,) 1 - 2y */
