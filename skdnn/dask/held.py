@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from skdnn.dask.columns import in_order
 from skdnn.training.preparation import DATA
-from skdnn.training.targets import check_labels
+from skdnn.training.targets import check_labels, check_numbers
 
 __all__ = ["HeldRows", "Partition", "Summary", "check_weight", "load_partition", "summarise"]
 
@@ -94,6 +94,7 @@ def load_partition(
 def check_weight(weight: Any, n_rows: int, name: str) -> Array:
     """Return the weights of a block of rows; raise ValueError if they cannot be used."""
     try:
+        check_numbers(weight)
         weight = np.asarray(weight, np.float64).reshape(-1)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be numbers: {error}") from error
