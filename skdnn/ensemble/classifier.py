@@ -88,7 +88,7 @@ class DeepEnsembleClassifier(
     warm_start : bool, default=False
         Whether `fit` adds networks to those that there are, up to ``n_estimators``, all the same
         as if there had been so many of the same kinds, on the same folds, in the first call. X, y,
-        weights and encoders must be those of then.
+        weights, groups and encoders must be those of then.
     verbose : int, default=0
         1: print a line for each network; more: each network's ``verbose`` is 1 less.
     random_state : int, RandomState instance or None, default=None
