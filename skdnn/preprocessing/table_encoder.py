@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from itertools import count
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -289,7 +290,9 @@ class TableEncoder(LearnedColumns, TransformerMixin, BaseEstimator):
         -------
         names : ndarray of str objects
             ``age`` for a number, ``age_bin0`` for its first bin, ``port_S`` for a level,
-            ``port_infrequent``, ``port_log_odds``, and ``age_missing`` for gaps.
+            ``port_infrequent``, ``port_log_odds``, and ``age_missing`` for gaps. Where several
+            outputs would have the same name, the first has it, and the others end with a number:
+            ``port_S_2``.
         """
         check_is_fitted(self)
         names = _check_feature_names_in(self, input_features)
@@ -297,7 +300,7 @@ class TableEncoder(LearnedColumns, TransformerMixin, BaseEstimator):
             return names
         pairs = zip(self._layout.outputs, self._sources.tolist(), strict=True)
         named = [f"{names[j]}{output.name.removeprefix(self._names[j])}" for output, j in pairs]
-        return np.array(named, object)
+        return np.array(_unique(named), object)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -307,6 +310,22 @@ class TableEncoder(LearnedColumns, TransformerMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
+
+
+def _unique(names: list[str]) -> list[str]:
+    """Return names of which no two are the same: all but the first end with a number."""
+    taken = set(names)
+    if len(taken) == len(names):
+        return names
+    seen: set[str] = set()
+    unique = []
+    for name in names:
+        if name in seen:
+            name = next(new for k in count(2) if (new := f"{name}_{k}") not in taken)
+            taken.add(name)
+        seen.add(name)
+        unique.append(name)
+    return unique
 
 
 def _check_unit(unit: str, values: Array, name: str) -> None:
