@@ -307,6 +307,23 @@ def test_float32_and_float64_encode_alike(rng):
     np.testing.assert_array_equal(encoded, TableEncoder().fit_transform(X.astype(np.float64)))
 
 
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ([2**60, 2**60 + 1], "constant in float64"),
+        (np.array([2**60, 2**60 + 1], object), "constant in float64"),
+        (np.array([0, 1], "M8[ns]"), "constant in float64"),
+        ([2**60, 2**60], "constant"),
+        ([Decimal(1), 1.0], "constant"),
+        ([0.0, -0.0], "constant"),
+    ],
+    ids=["integers", "objects", "nanoseconds", "equal", "of two types", "zeros"],
+)
+def test_numbers_that_are_one_in_float64_are_dropped_for_that(values, reason):
+    frame = pd.DataFrame({"id": values, "x": [1.0, 2.0]})
+    assert TableEncoder().fit(frame).dropped_features_ == {"id": reason}
+
+
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 def test_set_output(table, library):
     encoder = TableEncoder().set_output(transform=library)

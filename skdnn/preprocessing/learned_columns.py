@@ -167,7 +167,9 @@ class LearnedColumns(Learned, BaseEstimator):
             numbers = numbers_of(values, name)
             number = learn_number(numbers)
             if isinstance(number, str):
-                return number
+                # long integers may differ, and be one number
+                is_merged = number == "constant" and (values != values[0]).any()
+                return "constant in float64" if is_merged else number
             number.unit = unit_of(values)
             return number, number.prepare(numbers)
         categories = categories_of(values)

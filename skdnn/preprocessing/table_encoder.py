@@ -84,7 +84,8 @@ class TableEncoder(LearnedColumns, TransformerMixin, BaseEstimator):
     categorical_features_ : ndarray of shape (`n_features_in_`,) of bool
         Which columns are categories; all False for sparse X.
     dropped_features_ : dict of {str: str}
-        Why a column has no output, by its name.
+        Why a column has no output, by its name: 'constant', 'empty' or "a copy of 'age'", say, or
+        'constant in float64', which long ids may be as numbers, but not as categories.
     n_outputs_ : int
         Number of columns of the encoding.
     uses_target_ : bool
