@@ -914,13 +914,18 @@ def test_a_fold_without_the_only_text_has_text_all_the_same(numbers):
     assert all(texts)
 
 
-def test_checkpoints_are_of_single_networks(numbers, tmp_path):
+class SubclassedEnsemble(DeepEnsembleClassifier):
+    pass
+
+
+@pytest.mark.parametrize("ensemble", [DeepEnsembleClassifier, SubclassedEnsemble])
+def test_checkpoints_are_of_single_networks(ensemble, numbers, tmp_path):
     checkpoint = Checkpoint(tmp_path / "run.ckpt")
     with pytest.raises(TypeError, match=r"An ensemble has no checkpoints: .* warm_start=True"):
-        small().set_callbacks(checkpoint).fit(*numbers)
+        ensemble().set_callbacks(checkpoint).fit(*numbers)
     network = clone(SMALL).set_callbacks(checkpoint)
     with pytest.raises(ValueError, match=r"this one is an ensemble's: .* warm_start=True"):
-        DeepEnsembleClassifier(network, n_estimators=2).fit(*numbers)
+        ensemble(network, n_estimators=2).fit(*numbers)
 
 
 def test_kinds_of_which_there_would_be_no_network(numbers):

@@ -243,7 +243,9 @@ class DeepEnsembleClassifier(
         n_kinds = len(kinds)
         context = self._init_callback_context(
             max_subtasks=self.n_estimators - n_before, sequential_subtasks=False
-        ).call_on_fit_task_begin(estimator=self, **data)
+        )
+        context.skdnn_is_ensemble = True  # for callbacks of the networks
+        context.call_on_fit_task_begin(estimator=self, **data)
         if not continuing:
             self._root = int(check_random_state(self.random_state).randint(2**31 - 1))
             self._judgement = Judgement(n_kinds, len(given.y), given.hashes())
