@@ -107,7 +107,7 @@ class Checkpoint:
                 "pipeline or a search, call set_callbacks on the network itself. An ensemble has "
                 "no checkpoints: train it in steps, by warm_start=True."
             )
-        if context.parent and context.parent.estimator_name == "DeepEnsembleClassifier":
+        if getattr(context.parent, "skdnn_is_ensemble", False):
             raise ValueError(
                 "Checkpoint is of a single network, and this one is an ensemble's: train that in "
                 "steps, by warm_start=True, and keep each by joblib.dump."

@@ -168,7 +168,8 @@ class DeepBinaryClassifier(
     scoring : str or callable, default='loss'
         What ``early_stopping`` watches: minus the log loss of the validation rows, or any scorer
         of scikit-learn, higher being better. A callable ``scoring(estimator, X, y)`` needs a
-        ``sample_weight`` argument too if there are sample or class weights.
+        ``sample_weight`` argument too if there are sample or class weights. Without early stopping
+        nothing is scored, and ``scoring`` has no effect.
     dropout : float or sequence of float, default=0.0
         Share of the units of every hidden layer, or of each, that a training step leaves out at
         random; the rest is scaled up by as much [8]_. Not at prediction, and not for 'lbfgs'.

@@ -7,7 +7,6 @@ from contextlib import suppress
 
 import numpy as np
 import pandas as pd
-import polars as pl
 import pytest
 import scipy.sparse
 from hypothesis import given, settings
@@ -584,21 +583,6 @@ def test_both_classes_need_positive_weight(data):
     X, y = data
     with pytest.raises(ValueError, match=r"positive \w+ are of one class"):
         make_model().fit(X, y, sample_weight=y)
-
-
-@pytest.mark.parametrize(
-    ("frame", "column"),
-    [
-        (pd.DataFrame, list("ab" * 10)),
-        (pl.DataFrame, list("ab" * 10)),
-        (pd.DataFrame, pd.date_range("2020-01-01", periods=20)),
-        (pd.DataFrame, [{}] * 20),
-    ],
-)
-def test_column_that_is_not_of_numbers_is_named(frame, column):
-    X = frame({"number": np.arange(20.0), "other": column})
-    with pytest.raises((TypeError, ValueError), match=r"Column 'other' of X.*TableEncoder"):
-        DeepBinaryClassifier().fit(X, np.arange(20) % 2)
 
 
 def test_scorer_must_exist_even_where_none_is_asked():

@@ -322,9 +322,15 @@ def test_weights_of_strings_are_an_error_that_names_the_partition(client, data):
 
 
 def test_error_with_a_long_text_is_cut_and_keeps_its_type(client, data):
-    weight = da.ones(300, chunks=100).map_blocks(
-        lambda block: np.full(block.size, "x" * 20_000), dtype="U20000"
-    )
-    with pytest.raises(ValueError, match=r"Partition \d of X: sample_weight .* \.\.\.$") as caught:
-        make_model().fit(*split(*data), weight)
+    X, y = split(*data)
+    X = X.map_blocks(lambda block: np.full(block.shape, "x" * 20_000, object), dtype=object)
+    with pytest.raises(ValueError, match=r"Partition \d of X: could not .* \.\.\.$") as caught:
+        make_model().fit(X, y)
     assert len(str(caught.value)) < 3000
+
+
+def test_dates_are_an_error_that_names_the_column(client):
+    X = pd.DataFrame({"when": pd.date_range("2026-11-27", periods=20)})
+    y = pd.Series(np.arange(20) % 2)
+    with pytest.raises(ValueError, match=r"Partition \d of X: Column 'when' of X, datetime64"):
+        make_model().fit(dd.from_pandas(X, npartitions=2), dd.from_pandas(y, npartitions=2))

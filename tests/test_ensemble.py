@@ -258,6 +258,62 @@ def test_warm_start_refuses_fewer_networks_and_other_rows(numbers):
         model.set_params(n_estimators=2).fit(X, y)
 
 
+TABLE = {
+    "number": np.r_[np.nan, np.arange(119.0)],
+    "city": [f"u{i % 7}" for i in range(119)] + [None],
+    "day": np.datetime64("2026-11-27", "us") + np.arange(120),
+}
+
+
+FRAME, CSR = pd.DataFrame(TABLE), scipy.sparse.eye(120, 3, format="csr")
+
+
+@pytest.mark.parametrize(
+    ("X", "other"),
+    [
+        (FRAME, FRAME.assign(number=FRAME["number"] + 1)),
+        (FRAME, FRAME.assign(city=FRAME["city"].str.upper())),
+        (FRAME, FRAME.assign(day=FRAME["day"][::-1].to_numpy())),
+        (FRAME, FRAME.iloc[::-1]),
+        (CSR.toarray(), CSR.toarray() + 1),
+        (CSR, 2 * CSR),
+    ],
+    ids=["numbers", "text", "dates", "order", "array", "sparse"],
+)
+def test_warm_start_refuses_another_table(X, other):
+    y = np.arange(120) % 2
+    model = small(n_estimators=2, warm_start=True).fit(X, y).set_params(n_estimators=3)
+    before = model.predict_proba(X)
+    with pytest.raises(ValueError, match="X is not the same as in the call before"):
+        model.fit(other, y)
+    assert_array_equal(model.predict_proba(X), before)
+
+
+@pytest.mark.parametrize(
+    ("X", "again"),
+    [
+        (FRAME, pl.DataFrame(TABLE)),
+        (CSR.toarray(), np.asfortranarray(CSR.toarray(), dtype=np.float32)),
+        (CSR, CSR.tocsc()),
+    ],
+    ids=["frames", "arrays", "sparse"],
+)
+def test_warm_start_goes_on_with_the_same_table_whatever_holds_it(X, again):
+    y = np.arange(120) % 2
+    model = small(n_estimators=2, warm_start=True).fit(X, y)
+    assert len(model.set_params(n_estimators=3).fit(again, y).estimators_) == 3
+
+
+def test_warm_start_refuses_other_groups(numbers):
+    X, y = numbers
+    model = small(n_estimators=2, warm_start=True).fit(X, y, groups=np.arange(len(y)) % 30)
+    model.set_params(n_estimators=3)
+    for groups in (None, np.arange(len(y)) % 20):
+        with pytest.raises(ValueError, match="groups is not the same as in the call before"):
+            model.fit(X, y, groups=groups)
+    assert len(model.fit(X, y, groups=np.arange(len(y)) % 30).estimators_) == 3
+
+
 def test_one_network_is_a_network_stopped_early(numbers):
     X, y = numbers
     model = small(n_estimators=1).fit(X, y)
@@ -858,13 +914,18 @@ def test_a_fold_without_the_only_text_has_text_all_the_same(numbers):
     assert all(texts)
 
 
-def test_checkpoints_are_of_single_networks(numbers, tmp_path):
+class SubclassedEnsemble(DeepEnsembleClassifier):
+    pass
+
+
+@pytest.mark.parametrize("ensemble", [DeepEnsembleClassifier, SubclassedEnsemble])
+def test_checkpoints_are_of_single_networks(ensemble, numbers, tmp_path):
     checkpoint = Checkpoint(tmp_path / "run.ckpt")
     with pytest.raises(TypeError, match=r"An ensemble has no checkpoints: .* warm_start=True"):
-        small().set_callbacks(checkpoint).fit(*numbers)
+        ensemble().set_callbacks(checkpoint).fit(*numbers)
     network = clone(SMALL).set_callbacks(checkpoint)
     with pytest.raises(ValueError, match=r"this one is an ensemble's: .* warm_start=True"):
-        DeepEnsembleClassifier(network, n_estimators=2).fit(*numbers)
+        ensemble(network, n_estimators=2).fit(*numbers)
 
 
 def test_kinds_of_which_there_would_be_no_network(numbers):

@@ -307,6 +307,23 @@ def test_float32_and_float64_encode_alike(rng):
     np.testing.assert_array_equal(encoded, TableEncoder().fit_transform(X.astype(np.float64)))
 
 
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ([2**60, 2**60 + 1], "constant in float64"),
+        (np.array([2**60, 2**60 + 1], object), "constant in float64"),
+        (np.array([0, 1], "M8[ns]"), "constant in float64"),
+        ([2**60, 2**60], "constant"),
+        ([Decimal(1), 1.0], "constant"),
+        ([0.0, -0.0], "constant"),
+    ],
+    ids=["integers", "objects", "nanoseconds", "equal", "of two types", "zeros"],
+)
+def test_numbers_that_are_one_in_float64_are_dropped_for_that(values, reason):
+    frame = pd.DataFrame({"id": values, "x": [1.0, 2.0]})
+    assert TableEncoder().fit(frame).dropped_features_ == {"id": reason}
+
+
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 def test_set_output(table, library):
     encoder = TableEncoder().set_output(transform=library)
@@ -473,6 +490,26 @@ def test_numbers_are_no_dates():
             with pytest.raises(ValueError, match=message):
                 encoder.transform(table)
         assert encoder.transform(gaps).shape == (2, encoder.n_outputs_)
+
+
+@pytest.mark.parametrize(
+    ("columns", "n_bins", "names"),
+    [
+        ({"a": ["b_c", "d", "d"], "a_b": ["c", "c", "e"]}, 0, "a_b_c a_d a_b_c_2 a_b_e"),
+        ({"a": ["b", "b_2", "b"], "a_b": [1, 2, 4]}, 0, "a_b a_b_3 a_b_2"),
+        (
+            {"a": [0, 1, 3], "a_bin0": [1, 0, 5]},
+            2,
+            "a a_bin0 a_bin0_2 a_bin1 a_bin0_bin0 a_bin0_bin1",
+        ),
+        ({"a": [None, "missing", "x"], "a_missing": [1, 2, 4]}, 0, "a_missing a_missing_2 a_x"),
+    ],
+    ids=["levels", "level like a name", "bin", "column"],
+)
+def test_names_of_outputs_are_unique(columns, n_bins, names):
+    encoder = TableEncoder(n_bins=n_bins).set_output(transform="polars")
+    assert encoder.fit_transform(pl.DataFrame(columns)).columns == names.split()
+    assert encoder.get_feature_names_out().tolist() == names.split()
 
 
 def test_tables_of_pyarrow_keep_their_names(rng):

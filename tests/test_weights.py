@@ -1,9 +1,13 @@
 """class_weight: sample weights by label, alone and together with the rows' own."""
 
+import datetime
 import functools
+from decimal import Decimal
 
 import h5py
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 from sklearn.datasets import make_classification
 from sklearn.metrics import log_loss, recall_score
@@ -388,20 +392,59 @@ def test_adam_recalls_a_rare_class_as_lbfgs_does():
     assert abs(recalls[0] - recalls[1]) <= 0.05
 
 
+DAYS = np.arange(60).astype("datetime64[D]")
+NO_NUMBERS = {
+    "dict": {0: 1, 1: 2},
+    "text": ["a"] * 60,
+    "digits": ["1"] * 60,
+    "digits beside numbers": ["1", *[1.0] * 59],
+    "array of digits": np.full(60, "1"),
+    "objects of digits": np.full(60, "1", object),
+    "series of digits": pd.Series(["1"] * 60),
+    "bytes": [b"1"] * 60,
+    "scalar": np.array(1.0),
+    "dates": DAYS,
+    "list of dates": list(DAYS),
+    "objects of dates": np.array([*DAYS, None], object)[:60],
+    "dates of Python": [datetime.date(2026, 11, 27)] * 60,
+    "dates of polars": pl.Series(DAYS),
+    "durations": np.arange(60).astype("timedelta64[s]"),
+    "list of durations": list(np.arange(60).astype("timedelta64[s]")),
+    "durations of polars": pl.Series([datetime.timedelta(1)] * 60),
+    "duration beside numbers": [np.timedelta64(1, "D"), *[1.0] * 59],
+    "one duration": np.timedelta64(1, "D"),
+    "records": np.ones(60, "f8,f8"),
+}
+
+
+@pytest.mark.parametrize("weight", NO_NUMBERS.values(), ids=NO_NUMBERS)
+@pytest.mark.parametrize("method", ["fit", "partial_fit", "score", "ensemble"])
+def test_weights_that_are_no_numbers_are_named(method, weight, data):
+    model = make_model(max_iter=1, tol=None, alpha=0).fit(*data)
+    call = {
+        "fit": DeepBinaryClassifier().fit,
+        "partial_fit": model.partial_fit,
+        "score": model.score,
+        "ensemble": DeepEnsembleClassifier(n_estimators=1).fit,
+    }[method]
+    with pytest.raises(ValueError, match="sample_weight must be numbers"):
+        call(*data, sample_weight=weight)
+
+
 @pytest.mark.parametrize(
     "weight",
     [
-        {0: 1, 1: 2},
-        ["a"] * 40,
-        np.array(1.0),
-        np.arange(40).astype("datetime64[s]"),
-        np.arange(40).astype("timedelta64[s]"),
+        [Decimal(2)] * 60,
+        pd.Series([2] * 60, dtype="category"),
+        pd.Series([2] * 60, dtype="Int64"),
+        pl.Series([2] * 60),
+        np.full(60, 2, object),
     ],
+    ids=["decimals", "categories", "nullable", "polars", "objects"],
 )
-def test_weights_that_are_no_numbers_are_named(weight):
-    X = np.random.RandomState(0).standard_normal((40, 3))
-    with pytest.raises(ValueError, match="sample_weight must be numbers"):
-        DeepBinaryClassifier().fit(X, X[:, 0] > 0, sample_weight=weight)
+def test_numbers_of_any_container_are_weights(weight, data):
+    weighted = make_model(alpha=0).fit(*data, weight)
+    assert_same_bits(weighted, make_model(alpha=0).fit(*data, np.full(60, 2)))
 
 
 @pytest.mark.parametrize("weight", [[b"1"] * 60, ["1"] * 60, np.full(60, 1j), np.ones(60, "f8,f8")])

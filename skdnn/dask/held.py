@@ -13,8 +13,9 @@ from sklearn.utils import check_array, check_X_y
 from sklearn.utils.multiclass import check_classification_targets
 
 from skdnn.dask.columns import in_order
+from skdnn.datasets.columns import check_no_dates
 from skdnn.training.preparation import DATA
-from skdnn.training.targets import check_labels
+from skdnn.training.targets import check_labels, check_numbers
 
 __all__ = ["HeldRows", "Partition", "Summary", "check_weight", "load_partition", "summarise"]
 
@@ -82,6 +83,7 @@ def load_partition(
         if X.shape[0] == 0 and y.size == 0:
             return Partition(number, None, np.empty(0), weight)
         X = in_order(X, columns, "its block")
+        check_no_dates(X)
         X, y = check_X_y(X, y, **DATA)
     except (TypeError, ValueError) as error:
         # Dask would replace an error whose text is very long by one that says so
@@ -94,6 +96,7 @@ def load_partition(
 def check_weight(weight: Any, n_rows: int, name: str) -> Array:
     """Return the weights of a block of rows; raise ValueError if they cannot be used."""
     try:
+        check_numbers(weight)
         weight = np.asarray(weight, np.float64).reshape(-1)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be numbers: {error}") from error

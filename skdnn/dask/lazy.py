@@ -13,6 +13,7 @@ from skdnn.classifier import DeepBinaryClassifier
 from skdnn.dask.columns import columns_of, in_order
 from skdnn.dask.held import check_weight
 from skdnn.dask.partitions import is_dask_frame, sample_of
+from skdnn.datasets.columns import check_no_dates
 from skdnn.training.preparation import DATA
 from skdnn.training.targets import check_labels
 
@@ -76,7 +77,9 @@ def _predict_block(
 
 def _rows_of(block: Any, columns: list[Any] | None) -> Any:
     """Return a block as the model takes it: without names, which the whole was asked for."""
-    return check_array(in_order(block, columns, "A block of X"), **DATA)
+    rows = in_order(block, columns, "A block of X")
+    check_no_dates(rows)
+    return check_array(rows, **DATA)
 
 
 def correct_of_block(

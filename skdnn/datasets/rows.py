@@ -13,7 +13,7 @@ from sklearn.utils import assert_all_finite
 from skdnn.datasets.matrix import HDF5Matrix
 from skdnn.datasets.prepared import PreparedRows
 
-__all__ = ["as_matrix", "check_columns", "check_finite", "is_on_disk", "row_blocks", "take_rows"]
+__all__ = ["as_matrix", "check_finite", "is_on_disk", "row_blocks", "take_rows"]
 
 Array = np.ndarray
 
@@ -74,19 +74,3 @@ def check_finite(X: Any, name: str = "X") -> None:
     if not is_on_disk(X):
         with config_context(assume_finite=False):
             assert_all_finite(X, input_name=name)
-
-
-def check_columns(X: Any, error: Exception) -> None:
-    """Raise an error that names a data frame's first column without numbers, if there is one."""
-    for name in X.columns if hasattr(X, "columns") and hasattr(X, "dtypes") else ():
-        values = np.asarray(X[name])
-        try:
-            is_number = values.dtype.kind not in "Mm" and values.astype(np.float64).ndim == 1
-        except (TypeError, ValueError):
-            is_number = False
-        if values.ndim == 1 and not is_number:
-            raise type(error)(
-                f"Column {name!r} of X, {X[name].dtype}, is not of numbers, which are all that a "
-                "network takes: encode X by skdnn.preprocessing.TableEncoder in a Pipeline, or "
-                f"take DeepEnsembleClassifier. {error}"
-            ) from error

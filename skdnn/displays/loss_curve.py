@@ -209,11 +209,17 @@ class LossCurveDisplay:
 
         self.figure_ = ax.figure
         before = "" if self.name is None else f"{self.name}: "
+        drawn = self._draw(before, show_learning_rate, normalize_kwargs(line_kw or {}, Line2D))
+        self.legend_ = add_legend(ax, drawn, is_new=is_new)
+        return self
+
+    def _draw(self, before: str, show_learning_rate: bool | None, line_kw: Any) -> list[Any]:
+        """Draw the curves, with a text before their labels; return what the legend names."""
+        ax = self.ax_
         # several models on the same axes have a colour each, a single one a colour for each curve
         colour = sum(line.get_gid() == "loss" for line in ax.lines)
-        style = {"linewidth": 1.8, **normalize_kwargs(line_kw or {}, Line2D)}
         epochs = np.arange(1, self.loss_curve.size + 1)
-        self._draw_losses(epochs, before, colour, style)
+        self._draw_losses(epochs, before, colour, {"linewidth": 1.8, **line_kw})
         is_other = colour > 0 and ax.get_xlabel() != self.step
         ax.set(xlabel="epoch or iteration" if is_other else self.step, ylabel="loss")
         ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
@@ -221,8 +227,7 @@ class LossCurveDisplay:
         drawn = [*ax.lines]
         if self.learning_rate_ax_ is not None:
             drawn += self.learning_rate_ax_.lines
-        self.legend_ = add_legend(ax, drawn, is_new=is_new)
-        return self
+        return drawn
 
     def _draw_losses(self, epochs: Any, before: str, colour: int, style: dict[str, Any]) -> None:
         """Draw the losses, and a ring around the best epoch."""
@@ -306,27 +311,15 @@ class _EnsembleLossCurveDisplay(LossCurveDisplay):
             for network in networks
         ]
 
-    def plot(
-        self,
-        *,
-        show_learning_rate: bool | None = None,
-        ax: Any = None,
-        line_kw: dict[str, Any] | None = None,
-    ) -> Self:
-        """Draw the curves; parameters are those of `LossCurveDisplay.plot`."""
-        is_new = ax is None
-        self.ax_ = ax = make_axes(ax, self)
-        self.figure_ = ax.figure
-        from matplotlib.cbook import normalize_kwargs
-        from matplotlib.lines import Line2D
-
-        before = "" if self.name is None else f"{self.name}: "
+    def _draw(self, before: str, show_learning_rate: bool | None, line_kw: Any) -> list[Any]:
+        ax = self.ax_
         colours, kinds = palette(), list(dict.fromkeys(self._kinds))
         labels: dict[Any, str] = {}
         for display, kind in zip(self._displays, self._kinds, strict=True):
             style = {"linewidth": 0.8, "color": colours[kinds.index(kind) % len(colours)]}
-            style |= normalize_kwargs(line_kw or {}, Line2D)
-            display.plot(show_learning_rate=show_learning_rate or False, ax=ax, line_kw=style)
+            display.plot(
+                show_learning_rate=show_learning_rate or False, ax=ax, line_kw=style | line_kw
+            )
             of_kind = f", {kind}" if len(kinds) > 1 else ""
             for line, label in (
                 (display.line_, f"{before}training loss{of_kind}"),
@@ -338,14 +331,12 @@ class _EnsembleLossCurveDisplay(LossCurveDisplay):
                     labels.setdefault(line, line.get_label())
             if display.best_ is not None:
                 display.best_.set(markersize=4, markeredgewidth=1)
-        handles = [line for line, label in labels.items() if label != "_"]
         for attribute in ("line_", "validation_line_", "best_", "learning_rate_line_"):
             setattr(self, attribute, [getattr(display, attribute) for display in self._displays])
         self.learning_rate_ax_ = self._displays[-1].learning_rate_ax_
         if ax.get_legend() is not None:  # of the last network alone
             ax.get_legend().remove()
-        self.legend_ = add_legend(ax, handles, is_new=is_new)
-        return self
+        return [line for line, label in labels.items() if label != "_"]
 
 
 def _as_curve(name: str, values: Any) -> np.ndarray:

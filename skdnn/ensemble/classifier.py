@@ -88,7 +88,7 @@ class DeepEnsembleClassifier(
     warm_start : bool, default=False
         Whether `fit` adds networks to those that there are, up to ``n_estimators``, all the same
         as if there had been so many of the same kinds, on the same folds, in the first call. X, y,
-        weights and encoders must be those of then.
+        weights, groups and encoders must be those of then.
     verbose : int, default=0
         1: print a line for each network; more: each network's ``verbose`` is 1 less.
     random_state : int, RandomState instance or None, default=None
@@ -243,7 +243,9 @@ class DeepEnsembleClassifier(
         n_kinds = len(kinds)
         context = self._init_callback_context(
             max_subtasks=self.n_estimators - n_before, sequential_subtasks=False
-        ).call_on_fit_task_begin(estimator=self, **data)
+        )
+        context.skdnn_is_ensemble = True  # for callbacks of the networks
+        context.call_on_fit_task_begin(estimator=self, **data)
         if not continuing:
             self._root = int(check_random_state(self.random_state).randint(2**31 - 1))
             self._judgement = Judgement(n_kinds, len(given.y), given.hashes())

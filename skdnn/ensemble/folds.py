@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
+import scipy.sparse
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.utils import check_consistent_length
 
 from skdnn.ensemble.judgement import Judgement
+from skdnn.preprocessing.columns import hash_cells
 from skdnn.training.fingerprint import canonical
 from skdnn.training.targets import (
     apply_class_weight,
@@ -80,10 +82,14 @@ class Rows(NamedTuple):
         return np.arange(len(self.y)) if self.weight is None else np.flatnonzero(self.weight)
 
     def hashes(self) -> dict[str, str]:
-        """Return hashes of labels and weights, by argument."""
+        """Return hashes of cells, labels, weights and groups, by argument."""
+        groups = None if self.groups is None else np.unique(self.groups, return_inverse=True)[1]
+        is_sparse = scipy.sparse.issparse(self.X)
         return {
+            "X": joblib.hash(canonical(self.X)) if is_sparse else hash_cells(self.X),
             "y": joblib.hash(canonical(self.positive)),
             "sample_weight": joblib.hash(canonical(self.weight)),
+            "groups": joblib.hash(canonical(groups)),
         }
 
     def select(self, rows: Array) -> Rows:
@@ -150,7 +156,7 @@ def check_rows(
 
 
 def _check_same(rows: Rows, before: Judgement) -> None:
-    """Raise ValueError unless rows are as many, of the labels and weights, as those before."""
+    """Raise ValueError unless rows are those before, of the same labels, weights and groups."""
     n_rows = len(rows.y)
     if n_rows != before.n_rows:
         raise ValueError(
@@ -158,7 +164,7 @@ def _check_same(rows: Rows, before: Judgement) -> None:
             f"same, but have {n_rows} rows."
         )
     for name, found in rows.hashes().items():
-        if found != before.hashes[name]:
+        if found != before.hashes.get(name, found):  # which older pickles lack
             raise ValueError(
                 "warm_start=True adds networks to those of the same rows, but "
                 f"{name} is not the same as in the call before."

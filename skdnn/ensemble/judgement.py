@@ -35,7 +35,7 @@ class Judgement:
     ----------
     n_kinds, n_rows : int
     hashes : dict
-        Of the rows' labels and weights, by argument.
+        Of the rows' cells, labels, weights and groups, by argument.
     """
 
     def __init__(self, n_kinds: int, n_rows: int, hashes: dict[str, str]) -> None:

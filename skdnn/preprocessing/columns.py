@@ -6,6 +6,7 @@ Encodes nothing.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,12 +14,13 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skdnn.datasets.rows import is_on_disk
-from skdnn.preprocessing.values import DATES, GAPS, NUMBERS, SECOND, are_exact
+from skdnn.preprocessing.values import DATES, GAPS, NUMBERS, SECOND, are_exact, categories_of
 
 __all__ = [
     "Table",
     "check_table",
     "find_categories",
+    "hash_cells",
 ]
 
 Array = np.ndarray
@@ -302,3 +304,23 @@ def find_categories(given: Any, table: Table, has_names: bool) -> Array:
         else:
             mask[j] = table.kind(j) == "category"
     return mask
+
+
+def hash_cells(X: Any) -> str:
+    """Return a hash of the cells of a table, the same whatever holds them.
+
+    Parameters
+    ----------
+    X : {ndarray, data frame} of shape (n_samples, n_features)
+        As of `check_table`, not sparse. Columns that cannot be read have no part.
+    """
+    table = Table(X, None, reset=True, is_checked=True)
+    digest = hashlib.sha256(repr((table.n_rows, table.n_columns)).encode())
+    for j in range(table.n_columns):
+        try:
+            cells = categories_of(table.values(j))
+        except (TypeError, ValueError):  # of what a transformer of the user's may know
+            continue
+        is_text = cells.dtype == object
+        digest.update(repr(cells.tolist()).encode() if is_text else cells.tobytes())
+    return digest.hexdigest()

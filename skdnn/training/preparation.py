@@ -19,10 +19,11 @@ import numpy as np
 from sklearn.utils import check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import validate_data
 
+from skdnn.datasets.columns import check_columns, check_no_dates
 from skdnn.datasets.hdf5 import as_labels
 from skdnn.datasets.matrix import HDF5Matrix
 from skdnn.datasets.prepared import PreparedRows
-from skdnn.datasets.rows import as_matrix, check_columns, check_finite, is_on_disk
+from skdnn.datasets.rows import as_matrix, check_finite, is_on_disk
 from skdnn.network.network import draw_parameters, flatten
 from skdnn.solvers import DivergenceError
 from skdnn.training.fingerprint import is_same_parameter
@@ -81,13 +82,13 @@ def check_data(model: Any, X: Any, y: Any = "no_validation", *, reset: bool = Fa
     elif isinstance(y, HDF5Matrix) and y.shape[1] == 1:
         y = y.load().reshape(-1)
     for array, name in ((X, "X"), (y, "y")):
-        if np.ma.isMaskedArray(array):
-            check_masked(array, name)
+        check_masked(array, name)
     if not isinstance(y, np.ndarray) or y.dtype.kind in "TO":
         y = plain_labels(y)
     if getattr(X, "format", "") in ("csr", "csc") and X.indices.dtype != X.indptr.dtype:
         X = type(X)((X.data, X.indices, X.indptr), X.shape)  # indices of one type
     if not (is_on_disk(X) or isinstance(X, PreparedRows)):
+        check_no_dates(X)
         try:
             return validate_data(model, X, y, reset=reset, **DATA)
         except (TypeError, ValueError) as error:
@@ -203,17 +204,16 @@ class Preparation(AbstractContextManager["Preparation"]):
         model = self._model
         try:
             X, y = check_data(model, X, y, reset=not (suffix or self._continuing))
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             if not suffix:
                 raise
-            raise ValueError(f"X{suffix} and y{suffix} cannot be used: {error}") from error
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"X{suffix} and y{suffix} cannot be used: {error}") from error
         need_both = not (suffix or self._incremental)
         classes, positive = encode_labels(y, known, need_both=need_both, name=f"y{suffix}")
         weight = check_sample_weight(sample_weight, X.shape[0], f"sample_weight{suffix}")
-        if isinstance(X, HDF5Matrix):
-            rows = FileRows(X, positive, weight).in_memory()
-        else:
-            rows = Rows(X, positive, weight)
+        given = X, positive, weight
+        rows: Any = FileRows(*given).in_memory() if isinstance(X, HDF5Matrix) else Rows(*given)
         if weight is not None and not weight.all():
             rows = rows.select(weight > 0)
         weight = apply_class_weight(model.class_weight, classes, rows.positive, rows.weight)

@@ -19,6 +19,7 @@ __all__ = [
     "check_classes",
     "check_labels",
     "check_masked",
+    "check_numbers",
     "check_sample_weight",
     "encode_labels",
     "held_out_rows",
@@ -189,14 +190,27 @@ def _joined(labels: Array) -> str:
     )
 
 
+def check_numbers(values: Any) -> None:
+    """Raise TypeError for text, dates and durations: NumPy makes numbers of them without a word."""
+    kind = getattr(getattr(values, "dtype", None), "kind", "")
+    if not kind and not isinstance(values, h5py.Dataset):  # a list, a series of polars
+        values = np.asarray(values)
+        kind = values.dtype.kind
+    if kind in "USTVmM" or (isinstance(values, h5py.Dataset) and kind not in "biuf"):
+        raise TypeError(f"its dtype is {values.dtype}")
+    if kind != "O":
+        return
+    for entry in {type(entry): entry for entry in np.asarray(values).flat}.values():
+        if isinstance(entry, str | bytes | np.datetime64 | np.timedelta64):
+            raise TypeError(f"{entry!r:.50} is {type(entry).__name__}")
+
+
 def check_sample_weight(
     sample_weight: Any, n_samples: int, name: str = "sample_weight"
 ) -> Array | None:
     """Return sample weights as float64, or None; raise ValueError for what cannot be weights."""
     if sample_weight is None:
         return None
-    if isinstance(sample_weight, Real):
-        sample_weight = np.full(n_samples, sample_weight, np.float64)
     if isinstance(sample_weight, str):
         raise ValueError(
             f"{name} must be numbers, one a row of X, got {sample_weight!r}. Classes are "
@@ -204,10 +218,9 @@ def check_sample_weight(
         )
     check_masked(sample_weight, name)
     try:
-        kind = getattr(getattr(sample_weight, "dtype", None), "kind", "O")
-        # NumPy takes dates for numbers, and h5py fails at text
-        if kind in "mM" or (isinstance(sample_weight, h5py.Dataset) and kind not in "biuf"):
-            raise TypeError(f"its dtype is {sample_weight.dtype}")
+        check_numbers(sample_weight)
+        if isinstance(sample_weight, Real):
+            sample_weight = np.full(n_samples, sample_weight, np.float64)
         weight = check_array(
             sample_weight, ensure_2d=False, allow_nd=True, dtype=np.float64, input_name=name
         )

@@ -1,0 +1,97 @@
+"""Columns of frames that are not of numbers, which a network cannot take, by name.
+
+Knows pandas, polars and pyarrow by what their objects can do, and imports none of them.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+__all__ = ["check_columns", "check_no_dates"]
+
+Array = np.ndarray
+
+_DATES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
+_ADVICE = (
+    "not of numbers, which are all that a network takes: encode X by "
+    "skdnn.preprocessing.TableEncoder in a Pipeline, or take DeepEnsembleClassifier."
+)
+
+
+def check_no_dates(X: Any) -> None:
+    """Raise TypeError if rows hold dates, times or durations.
+
+    NumPy would take them for numbers where no others are beside them, whose unit depends on what
+    holds them; polars and pyarrow in any case.
+
+    Parameters
+    ----------
+    X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
+    """
+    for j, (name, dtype) in enumerate(_columns(X)):
+        if not _is_numeric(dtype) and _are_dates(_values(X, j)):
+            raise TypeError(f"Column {name!r} of X, {dtype}, is {_ADVICE}")
+    if isinstance(X, list | tuple):
+        try:
+            X = np.asarray(X)
+        except ValueError:  # scikit-learn says what is wrong with it
+            return
+    if isinstance(X, np.ndarray) and not _is_numeric(X.dtype) and _are_dates(X):
+        raise TypeError(f"X holds {_found(X)}, and is {_ADVICE}")
+
+
+def check_columns(X: Any, error: Exception) -> None:
+    """Raise an error that names a data frame's first column without numbers, if there is one."""
+    for j, (name, dtype) in enumerate(_columns(X)):
+        values = _values(X, j)
+        try:
+            is_number = values.astype(np.float64).ndim == 1
+        except (TypeError, ValueError):
+            is_number = False
+        if values.ndim == 1 and not is_number:
+            raise type(error)(f"Column {name!r} of X, {dtype}, is {_ADVICE} {error}") from error
+
+
+def _columns(X: Any) -> Iterator[tuple[Any, Any]]:
+    """Return names and dtypes of the columns of a data frame; none of anything else."""
+    if _is_arrow(X):
+        yield from zip(X.column_names, X.schema.types, strict=True)
+    elif hasattr(X, "columns") and hasattr(X, "dtypes") and hasattr(X, "shape"):
+        yield from zip(X.columns, X.dtypes, strict=True)
+
+
+def _values(X: Any, j: int) -> Array:
+    """Return column j of a data frame; by its number, since names may stand twice."""
+    if _is_arrow(X):
+        return np.asarray(X.column(j))
+    return np.asarray(X.iloc[:, j] if hasattr(X, "iloc") else X.to_series(j))
+
+
+def _is_arrow(X: Any) -> bool:
+    """Return whether X is a Table of pyarrow."""
+    return hasattr(X, "column_names") and hasattr(X, "schema")
+
+
+def _is_numeric(dtype: Any) -> bool:
+    """Return whether a dtype of NumPy, pandas, polars or pyarrow is one of numbers, for sure."""
+    if hasattr(dtype, "is_numeric"):
+        return bool(dtype.is_numeric())
+    return getattr(dtype, "kind", "O") in "biufc"
+
+
+def _are_dates(values: Array) -> bool:
+    if values.dtype.kind == "O":
+        return any(issubclass(type_, _DATES) for type_ in set(map(type, values.flat)))
+    return values.dtype.kind in "mM"
+
+
+def _found(values: Array) -> str:
+    """Return what dates an array holds, as an error names them."""
+    if values.dtype.kind in "mM":
+        return str(values.dtype)
+    found = next(value for value in values.flat if isinstance(value, _DATES))
+    return f"{found!r:.50}"
