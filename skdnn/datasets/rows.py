@@ -28,9 +28,9 @@ def is_on_disk(X: Any) -> bool:
     return isinstance(X, HDF5Matrix | h5py.Dataset)
 
 
-def as_matrix(X: HDF5Matrix | h5py.Dataset) -> HDF5Matrix:
-    """Return an HDF5Matrix of what `is_on_disk`; a bare dataset must have two dimensions."""
-    if isinstance(X, HDF5Matrix):
+def as_matrix(X: Any) -> Any:
+    """Return an HDF5Matrix of a bare dataset, which must have two dimensions; others as they are."""
+    if not isinstance(X, h5py.Dataset):
         return X
     if X and len(X.shape or ()) != 2:
         raise ValueError(

@@ -82,20 +82,21 @@ def check_data(model: Any, X: Any, y: Any = "no_validation", *, reset: bool = Fa
     elif isinstance(y, HDF5Matrix) and y.shape[1] == 1:
         y = y.load().reshape(-1)
     for array, name in ((X, "X"), (y, "y")):
-        check_masked(array, name)
+        if np.ma.isMaskedArray(array):
+            check_masked(array, name)
     if not isinstance(y, np.ndarray) or y.dtype.kind in "TO":
         y = plain_labels(y)
     if getattr(X, "format", "") in ("csr", "csc") and X.indices.dtype != X.indptr.dtype:
         X = type(X)((X.data, X.indices, X.indptr), X.shape)  # indices of one type
     if not (is_on_disk(X) or isinstance(X, PreparedRows)):
-        check_no_dates(X)
+        if getattr(getattr(X, "dtype", None), "kind", "O") not in "fiu":
+            check_no_dates(X)
         try:
             return validate_data(model, X, y, reset=reset, **DATA)
         except (TypeError, ValueError) as error:
             check_columns(X, error)
             raise
-    if not isinstance(X, PreparedRows):
-        X = as_matrix(X)
+    X = as_matrix(X)
     if len(X) == 0:
         raise ValueError(f"Found no rows (shape={X.shape}) while a minimum of 1 is required.")
     validate_data(model, X, y, reset=reset, skip_check_array=True)
