@@ -29,7 +29,7 @@ def is_on_disk(X: Any) -> bool:
 
 
 def as_matrix(X: Any) -> Any:
-    """Return an HDF5Matrix of a bare dataset, which must have two dimensions; others as they are."""
+    """Return an HDF5Matrix of a bare dataset, which must have two dimensions; others unchanged."""
     if not isinstance(X, h5py.Dataset):
         return X
     if X and len(X.shape or ()) != 2:
