@@ -654,12 +654,15 @@ def test_prediction_of_a_row_does_not_depend_on_its_neighbours(ensemble, numbers
     assert_allclose(ensemble.decision_function(X)[:20], alone, rtol=1e-6)
 
 
-def test_large_table_takes_little_more_than_itself():
+@pytest.mark.parametrize("kinds", ["default", "of the user"])
+def test_large_table_takes_little_more_than_itself(kinds, monkeypatch):
     rng = np.random.RandomState(0)
     X = rng.standard_normal((100_000, 20)).astype(np.float32)
     y = X[:, 0] > 0
+    monkeypatch.setattr("skdnn.ensemble.defaults._MOST_EPOCHS", 1)
     network = DeepBinaryClassifier((8,), batch_size=256, max_iter=1, tol=None)
-    model = DeepEnsembleClassifier(network, n_estimators=8, random_state=0)
+    networks = {} if kinds == "default" else {"estimator": network, "n_estimators": 8}
+    model = DeepEnsembleClassifier(**networks, random_state=0)
     tracemalloc.start()
     model.fit(X, y).predict_proba(X[:1000])
     peak = tracemalloc.get_traced_memory()[1]

@@ -273,6 +273,7 @@ class DeepEnsembleClassifier(
                 )
                 for k, task in zip(members, tasks, strict=True)
             )
+        del tables  # as large as X, before what networks say of all rows is put together
         held_out = [given.weighted[folds[k // n_kinds].held_out] for k in members]
         self._publish(fitted, held_out, given)
         context.call_on_fit_task_end(estimator=self, reconstruction_attributes={}, **data)

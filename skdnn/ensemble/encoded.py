@@ -81,7 +81,7 @@ class EncodedTable:
     ) -> None:
         self._is_ours = isinstance(encoder, TableEncoder)
         if self._is_ours:  # which takes any two labels, but bytes
-            y = np.unique(y, return_inverse=True)[1]
+            y = np.unique(y, return_inverse=True)[1].astype(np.int8)
         self._X, self._y, self._max_features = X, y, max_features
         self.encoder = encoder
         self._rows: Any = None

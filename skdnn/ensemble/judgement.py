@@ -40,8 +40,9 @@ class Judgement:
 
     def __init__(self, n_kinds: int, n_rows: int, hashes: dict[str, str]) -> None:
         self.n_kinds, self.n_rows, self.hashes = n_kinds, n_rows, hashes
-        self._sums = np.full((n_kinds, 2, n_rows), -np.inf, np.float32)
-        self._counts = np.zeros((n_kinds, n_rows), np.int16)
+        # take no memory while there is nothing to add
+        self._sums = np.broadcast_to(np.float32(-np.inf), (n_kinds, 2, n_rows))
+        self._counts = np.broadcast_to(np.int16(0), (n_kinds, n_rows))
 
     def with_more(self, kinds: list[int], rows: list[Array], logits: list[Array]) -> Judgement:
         """Return a copy with what networks say of rows that were set aside.
@@ -56,7 +57,7 @@ class Judgement:
             Its logits of these.
         """
         more = Judgement(self.n_kinds, self.n_rows, self.hashes)
-        more._sums[...], more._counts[...] = self._sums, self._counts
+        more._sums, more._counts = self._sums.copy(), self._counts.copy()
         for kind, place, says in zip(kinds, rows, logits, strict=True):
             sums = more._sums[kind]
             sums[:, place] = np.logaddexp(sums[:, place], both_sides(says))
@@ -111,10 +112,12 @@ class Judgement:
             common &= sample_weight > 0
         if m == 1 or not common.any():
             return equal
+        of_label = np.log(self._counts[:, common], dtype=np.float64)  # (n_kinds, n_common)
         sums = self._sums[:, positive[common].astype(np.intp), np.flatnonzero(common)]
-        of_label = sums - np.log(self._counts[:, common], dtype=np.float64)
+        np.subtract(sums, of_label, out=of_label)
         # in units of the largest: what all kinds think impossible alike says nothing of them
-        of_label = np.exp(of_label - of_label.max(axis=0))
+        of_label -= of_label.max(axis=0)
+        np.exp(of_label, out=of_label)
         weight = np.ones(of_label.shape[1])
         if sample_weight is not None:
             weight = sample_weight[common] / sample_weight[common].mean()
@@ -122,7 +125,7 @@ class Judgement:
         def value_and_gradient(w: Array) -> tuple[float, Array]:
             mixed = w @ of_label
             value = -float(weight @ np.log(mixed)) + m * float(np.sum((w - equal) ** 2))
-            gradient = -of_label @ (weight / mixed) + 2 * m * (w - equal)
+            gradient = 2 * m * (w - equal) - of_label @ (weight / mixed)
             return value / weight.size, gradient / weight.size
 
         found = minimize(
