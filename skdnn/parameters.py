@@ -78,7 +78,7 @@ ENCODER_CONSTRAINTS: dict[str, list[Any]] = {
     "max_levels": [_POSITIVE_INTEGER],
     "min_frequency": [_POSITIVE_INTEGER],
     "target_encoding": ["boolean"],
-    "missing_indicator": ["boolean"],
+    "missing_indicator": ["boolean", StrOptions({"auto"})],
     "random_state": ["random_state"],
 }
 

@@ -648,6 +648,15 @@ def test_failed_fit_leaves_the_ensemble_as_it_was(numbers):
     assert_array_equal(model.predict_proba(X), before)
 
 
+def test_gaps_that_tell_of_labels_are_seen():
+    rng = np.random.RandomState(0)
+    X, y = rng.standard_normal((500, 3)), rng.rand(500) < 0.3
+    X[np.where(rng.rand(500) < 0.8, y, rng.rand(500) < 0.3), 0] = np.nan
+    model = DeepEnsembleClassifier(n_estimators=8, random_state=0).fit(X[:300], y[:300])
+    assert roc_auc_score(y[300:], model.predict_proba(X[300:])[:, 1]) > 0.8
+    assert len({id(encoder) for encoder in model.encoders_}) == 2  # those of all folds are alike
+
+
 def test_prediction_of_a_row_does_not_depend_on_its_neighbours(ensemble, numbers):
     X, _ = numbers
     alone = [ensemble.decision_function(X[k : k + 1])[0] for k in range(20)]

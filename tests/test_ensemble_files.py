@@ -40,6 +40,19 @@ def travel(model, tmp_path):
     return load_model(tmp_path / "model.h5")
 
 
+def test_gaps_that_are_told_of_travel(tmp_path):
+    rng = np.random.RandomState(0)
+    X, y = rng.standard_normal((300, 2)), rng.rand(300) < 0.4
+    X[np.where(rng.rand(300) < 0.8, y, rng.rand(300) < 0.4), 0] = np.nan
+    X[::9, 1] = np.nan
+    model = small().fit(X, y)
+    loaded = travel(model, tmp_path)
+    names = loaded.encoder_.get_feature_names_out().tolist()
+    assert "x0_missing" in names
+    assert "x1_missing" not in names
+    np.testing.assert_array_equal(loaded.member_proba(X), model.member_proba(X))
+
+
 @pytest.mark.parametrize(
     "parameters",
     [

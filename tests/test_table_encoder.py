@@ -27,6 +27,7 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skdnn.preprocessing import TableEncoder
+from skdnn.preprocessing.log_odds import gaps_tell
 
 
 @parametrize_with_checks([TableEncoder(), TableEncoder(n_bins=0, missing_indicator=True)])
@@ -344,6 +345,51 @@ def test_columns_that_say_nothing_are_dropped(rng):
         "scaled": "a copy of 'x'",
         "text": "constant",
     }
+
+
+def with_gaps(share, n_rows=600):
+    """Return two columns, and labels of which gaps of the first tell by a share of the rows."""
+    rng = np.random.RandomState(0)
+    X = rng.standard_normal((n_rows, 2))
+    y = rng.rand(n_rows) < 0.4
+    is_told = rng.rand(n_rows) < share
+    X[np.where(is_told, y, rng.rand(n_rows) < 0.4), 0] = np.nan
+    return X, y
+
+
+@pytest.mark.parametrize(
+    ("share", "parameters", "is_told"),
+    [
+        (0.5, {}, True),
+        (0.0, {}, False),
+        (0.5, {"missing_indicator": False}, False),
+        (0.0, {"missing_indicator": True}, True),
+        (0.5, {"min_frequency": 400}, False),
+    ],
+)
+def test_gaps_are_told_of_where_they_tell_of_labels(share, parameters, is_told):
+    X, y = with_gaps(share)
+    encoder = TableEncoder(**parameters).fit(X, y)
+    assert ("x0_missing" in encoder.get_feature_names_out()) == is_told
+    assert encoder.uses_target_ == ("missing_indicator" not in parameters)
+    if is_told:
+        column = encoder.get_feature_names_out().tolist().index("x0_missing")
+        np.testing.assert_array_equal(encoder.transform(X)[:, column], np.isnan(X[:, 0]))
+
+
+def test_gaps_are_not_told_of_without_two_classes():
+    X, y = with_gaps(0.5)
+    for labels in (None, np.ones(len(y)), np.arange(len(y)) % 3, np.arange(len(y)) / 7):
+        encoder = TableEncoder().fit(X, labels)
+        assert not encoder.uses_target_
+        assert "x0_missing" not in encoder.get_feature_names_out()
+
+
+def test_few_gaps_tell_as_often_as_chance_lets_them():
+    # by three standard errors: 3 in 1,000, and a normal distribution is no more than near
+    rng = np.random.RandomState(0)
+    told = [gaps_tell(rng.permutation(200) < 10, rng.rand(200) < 0.1, 10) for _ in range(3000)]
+    assert np.mean(told) < 0.01
 
 
 def test_constant_with_gaps_tells_the_gaps():

@@ -24,6 +24,7 @@ _COLUMNS: dict[str, tuple[str, Any]] = {
     "scale": ("f8", 1.0),
     "is_constant": ("?", False),
     "has_gaps": ("?", False),
+    "marks_gaps": ("?", False),
     "unit": ("i8", 0),
     "n_edges": ("i8", 0),
     "n_levels": ("i8", 0),
@@ -31,6 +32,8 @@ _COLUMNS: dict[str, tuple[str, Any]] = {
     "group": ("i8", -1),
     "has_log_odds": ("?", False),
 }
+# Which earlier files lack
+_LATER = ("unit", "marks_gaps")
 # What the numbers of a column are
 _UNITS = ("", "number", "date", "duration")
 # All columns' entries, one after the other
@@ -52,11 +55,6 @@ def pack_encoder(encoder: TableEncoder, path: str) -> tuple[dict[str, Any], dict
     else:
         arrays |= _pack_columns(encoder)
         arrays["names"] = _text(encoder._names)
-        indicates = any(output.kind == "gap" for output in encoder._layout.outputs)
-        if indicates and not encoder.missing_indicator:  # set to another after fit
-            attributes[f"{path}/missing_indicator"] = True
-        elif encoder.missing_indicator and not indicates and arrays["columns/has_gaps"].any():
-            attributes[f"{path}/missing_indicator"] = False
     return attributes, {f"{path}/{name}": array for name, array in arrays.items()}
 
 
@@ -64,6 +62,7 @@ def _pack_columns(encoder: TableEncoder) -> dict[str, Array]:
     columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
     entries: dict[str, list[Any]] = {name: [] for name in (*_ENTRIES, "text_levels")}
     edges, log_odds = iter(encoder._edges), iter(encoder._log_odds)
+    marks_gaps = iter(encoder._marks_gaps)
     for source, column in encoder._columns:
         found: dict[str, Any] = {"source": source}
         if isinstance(column, Number):
@@ -75,6 +74,7 @@ def _pack_columns(encoder: TableEncoder) -> dict[str, Array]:
                 "scale": column.scale,
                 "is_constant": column.is_constant,
                 "has_gaps": column.has_gaps,
+                "marks_gaps": next(marks_gaps),
                 "unit": _UNITS.index(column.unit),
                 "n_edges": len(mine),
             }
@@ -161,13 +161,14 @@ def unpack_encoder(
         return encoder
     encoder._names = mine.get("names", "U", mask.size).tolist()
     encoder._columns, edges, encoder._log_odds = _unpack_columns(mine, mask)
-    indicates = attributes.get(f"{path}/missing_indicator", encoder.missing_indicator)
-    if not isinstance(indicates, bool | np.bool_):
-        raise ValueError(f"attribute '{path}/missing_indicator' is {indicates!r:.40}: no boolean.")
-    encoder._lay_out(edges, bool(indicates))
-    encoder.uses_target_ = encoder.encodes_target_ or (
-        encoder.bins == "tree" and encoder.n_bins > 0
-    )
+    numbers = [column for _, column in encoder._columns if isinstance(column, Number)]
+    if "columns/marks_gaps" in mine:
+        marks = mine.get("columns/marks_gaps", "?")[mine.get("columns/is_number", "?")].tolist()
+    else:
+        marks = [number.has_gaps and encoder.missing_indicator is True for number in numbers]
+    encoder._lay_out(edges, marks)
+    asks = encoder.missing_indicator == "auto" and encoder._may_mark_gaps
+    encoder.uses_target_ = encoder.encodes_target_ or asks or encoder._bins_use_target
     return encoder
 
 
@@ -215,7 +216,7 @@ def _unpack_columns(
     stored = {
         name: mine.get(f"columns/{name}", dtype, n_columns).tolist()
         for name, (dtype, _) in _COLUMNS.items()
-        if name != "unit" or "columns/unit" in mine  # which earlier files lack
+        if name not in _LATER or f"columns/{name}" in mine
     }
     kinds = _ENTRIES | ({"log_odds": "f8"} if mine.is_double("columns/log_odds") else {})
     entries = {name: mine.get(f"columns/{name}", dtype) for name, dtype in kinds.items()}

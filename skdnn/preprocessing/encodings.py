@@ -71,13 +71,13 @@ class Number:
             scaled = (numbers.astype(np.float64) - self.center) * self.scale
         return [np.clip(scaled, -FARTHEST, FARTHEST)]
 
-    def outputs(self, name: str, place: int, edges: Array, with_gaps: bool) -> Iterator[Output]:
+    def outputs(self, name: str, place: int, edges: Array, marks_gaps: bool) -> Iterator[Output]:
         """Say what becomes of prepared column ``place``, with bins between some edges."""
         if not self.is_constant:
             yield Output("number", place, name)
             for k, (low, high) in enumerate(pairwise(edges.tolist())):
                 yield Output("bin", place, f"{name}_bin{k}", low, high - low)
-        if self.is_constant or (with_gaps and self.has_gaps):
+        if self.is_constant or marks_gaps:
             yield Output("gap", place, f"{name}_missing")
 
 

@@ -29,8 +29,10 @@ from skdnn.preprocessing.layout import Layout, Output
 from skdnn.preprocessing.log_odds import (
     BINS_BESIDE_NAMES,
     are_names,
+    are_two_classes,
     as_names,
     check_target,
+    gaps_tell,
     has_log_odds,
     learn_log_odds,
     learn_names,
@@ -57,6 +59,8 @@ class LearnedColumns(Learned, BaseEstimator):
         Of the table's columns.
     _edges : list of ndarray
         Of the bins of each number.
+    _marks_gaps : list of bool
+        Whether an output tells where each number is missing.
     _log_odds : list of ndarray
         Of the places of each category that has them; empty of numbers that are no names.
     _coarse_edges : dict of {int: ndarray}
@@ -76,6 +80,7 @@ class LearnedColumns(Learned, BaseEstimator):
         "_edges",
         "_layout",
         "_log_odds",
+        "_marks_gaps",
         "_n_prepared",
         "_names",
         "_replaced",
@@ -88,7 +93,7 @@ class LearnedColumns(Learned, BaseEstimator):
     max_levels: int
     min_frequency: int
     target_encoding: bool
-    missing_indicator: bool
+    missing_indicator: bool | str
     random_state: Any
 
     def _learn(self, X: Any, y: Any) -> tuple[Any, Array | None]:
@@ -195,9 +200,7 @@ class LearnedColumns(Learned, BaseEstimator):
 
     def _learn_names(self, table: Table, y: Any) -> Iterator[Array]:
         """Learn which numbers may be names, and return what is prepared of these."""
-        if y is None or not self.target_encoding or type_of_target(y) != "binary":
-            return
-        if not has_log_odds(y):
+        if not (self.target_encoding and are_two_classes(y)):
             return
         numbers = [(j, column) for j, column in self._columns if isinstance(column, Number)]
         for j, number in numbers:
@@ -217,7 +220,8 @@ class LearnedColumns(Learned, BaseEstimator):
         Return log-odds of prepared rows, each from other rows.
         """
         positive: Any = None
-        if self._bins_use_target or self._by_target:
+        asks = self.missing_indicator == "auto" and self._may_mark_gaps and are_two_classes(y)
+        if self._bins_use_target or self._by_target or asks:
             if y is None:
                 raise ValueError("bins='tree' needs y: the bins of a number are where it splits y.")
             positive = encode_labels(y, None)[1]
@@ -229,7 +233,12 @@ class LearnedColumns(Learned, BaseEstimator):
                 if isinstance(column, Number)
             ]
         crossed = self._learn_log_odds(prepared, y, positive)
-        self._lay_out(edges, self.missing_indicator)
+        marks_gaps = [
+            number.has_gaps and self._marks(np.isnan(prepared[:, place]), positive)
+            for place, _, number in self._placed
+            if isinstance(number, Number)
+        ]
+        self._lay_out(edges, marks_gaps)
         self.uses_target_ = positive is not None
         return crossed
 
@@ -259,15 +268,28 @@ class LearnedColumns(Learned, BaseEstimator):
     def _bins_use_target(self) -> bool:
         return self.bins == "tree" and self.n_bins > 0
 
-    def _lay_out(self, edges: list[Array], missing_indicator: bool) -> None:
-        """Say which output comes from which prepared column, with the edges of each number."""
-        self._edges = edges
+    @property
+    def _may_mark_gaps(self) -> bool:
+        """Whether a number has gaps, and more that can be told of it."""
+        numbers = (column for _, column in self._columns if isinstance(column, Number))
+        return any(number.has_gaps and not number.is_constant for number in numbers)
+
+    def _marks(self, is_missing: Array, positive: Array | None) -> bool:
+        """Return whether an output tells where a number is missing."""
+        if self.missing_indicator != "auto":
+            return bool(self.missing_indicator)
+        return positive is not None and gaps_tell(is_missing, positive, self.min_frequency)
+
+    def _lay_out(self, edges: list[Array], marks_gaps: list[bool]) -> None:
+        """Say which output comes from which prepared column, with what was learned of numbers."""
+        self._edges, self._marks_gaps = edges, marks_gaps
         outputs: list[Output] = []
-        left, log_odds = iter(edges), iter(self._log_odds)
+        of_numbers = zip(edges, marks_gaps, strict=True)
+        log_odds = iter(self._log_odds)
         for place, j, column in self._placed:
             name = self._names[j]
             if isinstance(column, Number):
-                outputs += column.outputs(name, place, next(left), missing_indicator)
+                outputs += column.outputs(name, place, *next(of_numbers))
             else:
                 has_log_odds = column.by_target and next(log_odds).size > 0
                 outputs += column.outputs(name, place, has_log_odds)
@@ -324,6 +346,7 @@ class LearnedColumns(Learned, BaseEstimator):
         keeps_bins = not (parameters or self._bins_use_target)
         crossed = encoder._learn_layout(prepared, y, self._edges if keeps_bins else None)
         is_same = keeps_bins and not (self.encodes_target_ or encoder.encodes_target_)
+        is_same = is_same and self._marks_gaps == encoder._marks_gaps
         return (self if is_same else encoder), crossed
 
 

@@ -1,4 +1,4 @@
-"""What labels tell of a column's values: log-odds of categories, and of numbers that are names."""
+"""What labels tell of a column: log-odds of categories and of numbers that are names, and gaps."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from scipy.special import logit
 from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import TargetEncoder
 from sklearn.utils import check_consistent_length
+from sklearn.utils.multiclass import type_of_target
 
 from skdnn.preprocessing.encodings import Category
 from skdnn.training.targets import check_labels, check_masked, plain_labels
@@ -17,8 +18,10 @@ from skdnn.training.targets import check_labels, check_masked, plain_labels
 __all__ = [
     "BINS_BESIDE_NAMES",
     "are_names",
+    "are_two_classes",
     "as_names",
     "check_target",
+    "gaps_tell",
     "has_log_odds",
     "learn_log_odds",
     "learn_names",
@@ -34,7 +37,7 @@ _TARGET_FOLDS = 5
 # Numbers are perhaps names where there are so many of them, and each has so many rows
 _FEWEST_NAMES = 18
 _ROWS_OF_A_NAME = 5
-# By how many standard errors names must tell more than so many bins
+# By how many standard errors names must tell more than so many bins, and gaps anything
 _SIGNIFICANT = 3
 BINS_BESIDE_NAMES = 16
 
@@ -153,6 +156,32 @@ def learn_log_odds(places: Array, y: Any, random_state: Any) -> tuple[list[Array
         of_column[known.astype(np.intp)] = logit(share) - prior
         log_odds.append(of_column)
     return log_odds, crossed - prior
+
+
+def gaps_tell(is_missing: Array, positive: Array, fewest: int) -> bool:
+    """Return whether rows with a gap, and those without, have other shares of positive rows.
+
+    By as many standard errors as numbers are names by, with Yates' correction; and there must be
+    enough rows of both.
+
+    Parameters
+    ----------
+    is_missing, positive : ndarray of bool of shape (n_samples,)
+    fewest : int
+        Rows with a gap, and without, that there must be.
+    """
+    n, n_missing = is_missing.size, np.count_nonzero(is_missing)
+    if min(n_missing, n - n_missing) < fewest:
+        return False
+    share = float(positive.mean())
+    excess = abs(np.count_nonzero(positive & is_missing) - share * n_missing) - 0.5
+    variance = share * (1 - share) * n_missing * (1 - n_missing / n)
+    return bool(excess > _SIGNIFICANT * np.sqrt(variance))
+
+
+def are_two_classes(y: Any) -> bool:
+    """Return whether there are labels, of two classes, that log-odds can be told of."""
+    return y is not None and type_of_target(y) == "binary" and has_log_odds(y)
 
 
 def has_log_odds(y: Any) -> bool:

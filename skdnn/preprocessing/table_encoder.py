@@ -44,8 +44,8 @@ class TableEncoder(LearnedColumns, TransformerMixin, BaseEstimator):
     - **Numbers that are names**, such as codes of places: log-odds among the rows with a value are
       beside the number, too, where values tell labels better than bins do (18 values or more, each
       of five rows on average; by three standard errors of the log loss of rows not seen).
-    - **Gaps** (NaN, None, NaT, pandas.NA, null): the median among numbers, 0 in every level among
-      categories.
+    - **Gaps** (NaN, None, NaT, pandas.NA, null): the median among numbers, and an output that
+      tells of them where they tell of labels; 0 in every level among categories.
     - Columns that are constant, or empty, or that would be encoded as an earlier one, are dropped.
 
     Sparse X stays sparse: each column is divided by its largest absolute value, nothing else.
@@ -69,8 +69,10 @@ class TableEncoder(LearnedColumns, TransformerMixin, BaseEstimator):
         Whether the log-odds stand beside the levels where there are more, and beside numbers that
         are names; they need y. Without y,
         or without this, the encoding looks at no labels.
-    missing_indicator : bool, default=False
-        Whether an output tells where a number is missing. (It does in any case where a number's
+    missing_indicator : {"auto"} or bool, default="auto"
+        Whether an output tells where a number is missing. "auto": where the labels of rows with a
+        gap are others than those of the rest, by three standard errors, and there are
+        ``min_frequency`` rows of both; without y, nowhere. (It does in any case where a number's
         column has one value, and gaps.)
     random_state : int, RandomState instance or None, default=None
         Generator of the folds of the target encoding.
@@ -134,7 +136,7 @@ class TableEncoder(LearnedColumns, TransformerMixin, BaseEstimator):
         max_levels: int = 64,
         min_frequency: int = 10,
         target_encoding: bool = True,
-        missing_indicator: bool = False,
+        missing_indicator: bool | Literal["auto"] = "auto",
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.categorical_features = categorical_features
