@@ -234,8 +234,12 @@ ABLATIONS: dict[str, Make] = {
     "n_bins=16": bins(n_bins=16),
     "n_bins=32": bins(n_bins=32),
     "bins='tree'": bins(bins="tree"),
-    "missing_indicator=True": kinds(lambda encoder, _: encoder.set_params(missing_indicator=True)),
-    "missing_indicator=False": kinds(lambda encoder, _: encoder.set_params(missing_indicator=False)),
+    **{
+        f"missing_indicator={always}": kinds(
+            lambda encoder, _, always=always: encoder.set_params(missing_indicator=always)
+        )
+        for always in (True, False)
+    },
     "standardised instead of clipped smoothly": standardised_kind,
     "half as many units": wider(0.5),
     "twice as many units": wider(2),
