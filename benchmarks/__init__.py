@@ -1,4 +1,4 @@
-"""Speed and memory of skdnn beside MLPClassifier, torch and the article's plain NumPy.
+"""Speed and memory of skdnn beside MLPClassifier, torch and a recipe in plain NumPy.
 
 ``python -m benchmarks`` makes the table, ``python -m benchmarks.growth`` the picture.
 """

@@ -22,13 +22,13 @@ _HEADER = (
     "case",
     "dtype",
     "ours, s",
-    "MLPClassifier ÷ ours",
-    "ours on NumPy ÷ ours",
+    "MLP ÷ ours",
+    "NumPy ÷ ours",
     "torch ÷ ours",
     "textbook ÷ ours",
     "GEMM share",
     "X, MB",
-    "peak, MB: ours / MLPClassifier",
+    "peak, MB: ours / MLP",
 )
 _PACKAGES = ("skdnn", "numpy", "scipy", "scikit-learn", "torch")
 # They choose another kernel or block size than OpenBLAS itself does.
@@ -180,7 +180,8 @@ def format_report(rows: Sequence[Row], about: dict[str, Any], repeats: int) -> s
     """Return the whole report in Markdown."""
     return "\n".join(
         [
-            f"Medians, contenders in turn, runs of each: {repeats}. Ratio above 1: ours is faster.",
+            f"Medians, contenders in turn, runs of each: {repeats}. Ratio above 1: ours is faster. "
+            "MLP is MLPClassifier.",
             "",
             *_format_table(rows),
             "",

@@ -1,4 +1,4 @@
-"""The article's algorithm as a textbook writes it: plain NumPy, nothing reused, nothing clever.
+"""The recipe's algorithm as a textbook writes it: plain NumPy, nothing reused, nothing clever.
 
 Samples are columns, parameters live in a dict, every function returns new arrays, and the cost is
 computed from the probabilities. It is here to be measured, not to be used.

@@ -197,6 +197,11 @@ def close_code_blocks(app, docname, source):
     source[0] = re.sub(r"\n\n( *```)(?=\n|$)", r"\n\1", source[0])
 
 
+def close_included_code_blocks(app, path, docname, source):
+    """Do so in a file that a page includes."""
+    close_code_blocks(app, docname, source)
+
+
 def missing_names(objects):
     """Return the public names that no page of the site describes."""
     public = {
@@ -218,4 +223,5 @@ def setup(app):
     """Register what is above."""
     app.add_html_math_renderer("mathml", (render_math, None), (render_math, None))
     app.connect("source-read", close_code_blocks)
+    app.connect("include-read", close_included_code_blocks)
     app.connect("env-check-consistency", check_public_names)

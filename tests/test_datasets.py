@@ -357,7 +357,7 @@ def test_file_in_place_of_the_folder_is_refused(tmp_path):
 
 def test_missing_pillow_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
-    with pytest.raises(ImportError, match=r"pip install skdnn\[plot\]"):
+    with pytest.raises(ImportError, match="the extra 'plot'"):
         make_photo_patches(tmp_path)
 
 

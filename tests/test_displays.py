@@ -546,7 +546,7 @@ def test_other_estimators_are_named_in_the_error(draw, breast_cancer):
 @EVERY_DISPLAY
 def test_missing_matplotlib_is_an_error_that_names_the_extra(draw, subject, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match=r"Display\.from_estimators? needs.*skdnn\[plot\]"):
+    with pytest.raises(ImportError, match=r"Display\.from_estimators? needs.*the extra 'plot'"):
         draw(*subject)
 
 

@@ -65,7 +65,7 @@ for estimator in (MLPClassifier, DeepBinaryClassifier):
 # -----------------------
 # MLPClassifier divides the penalty by the rows of a batch, so that it acts
 # ``n_samples / batch_size`` times as strongly as on all rows. Multiply a tuned ``alpha`` by that,
-# and the network is the same, whatever the batch size is later.
+# and the penalty is the same, whatever the batch size is later.
 
 alphas = np.logspace(-2, 1, 7)
 batch_size = 50
@@ -132,7 +132,7 @@ for model in (
 # And back again
 # --------------
 # ``to_mlp_classifier`` returns the fitted network as scikit-learn's own class, for converters and
-# explainers that know no other.
+# explainers that know no other. The activation must be one of MLPClassifier's four.
 
 mlp = model.to_mlp_classifier()
 print(type(mlp))

@@ -36,7 +36,7 @@ try:
     import matplotlib.pyplot as plt
 except ImportError as error:
     raise ImportError(
-        "This example draws with matplotlib, which is not installed: pip install skdnn[plot]"
+        "This example draws with matplotlib, which is not installed: pip install matplotlib"
     ) from error
 
 parser = argparse.ArgumentParser(description="Train, tune, save and inspect.")
@@ -207,11 +207,14 @@ left.plot(recipe.loss_curve_)
 left.set(xlabel="iteration", ylabel="cost", title="Training of the recipe")
 bars = right.barh(list(models), n_correct, color=["0.7", "C0", "C2"])
 right.bar_label(bars, [f"{n} of {len(data.y_test)}" for n in n_correct], padding=3)
-right.axvline(len(data.y_test) / 2, color="k", ls=":", label="guessing")
+guessed = len(data.y_test) / 2
+right.axvline(guessed, color="k", ls=":")
+# above the bars, inside the axes
+right.annotate("guessing", (guessed, -0.5), xytext=(4, 4), textcoords="offset points")
+right.set_ylim(-0.9, len(models) - 0.5)
 right.set(xlim=(0, 1.2 * len(data.y_test)), xlabel="test images that are right")
 right.set_title("What it is worth")
 right.invert_yaxis()
-right.legend(loc="lower left")
 figure.savefig(output / "demo.png", dpi=150)
 plt.show()
 print(

@@ -6,7 +6,7 @@ Searching parameters, and watching the search
 Every parameter of the network can be searched by scikit-learn's own tools. This example tunes a
 small network on handwritten digits with ``GridSearchCV``, then with ``HalvingGridSearchCV``, which
 gives most candidates only a few epochs. Progress bars come from scikit-learn's callback
-``ProgressBar`` (it needs ``rich``: ``pip install "skdnn[progress]"``).
+``ProgressBar`` (it needs ``rich``, which the extra ``progress`` brings).
 """
 
 import matplotlib.pyplot as plt
@@ -53,7 +53,9 @@ epochs_of_grid = n_candidates * 3 * n_epochs
 
 def report(name, search, epochs):
     best = {key.removeprefix(step): value for key, value in search.best_params_.items()}
-    print(f"{name}: {epochs} epochs of training, best {best}")
+    print(f"{name}: {epochs} epochs of training, the best")
+    for key, value in best.items():
+        print(f"  {key} = {value}")
     print(f"  average precision {search.best_score_:.3f}, on test rows ", end="")
     print(f"{search.score(X_test, y_test):.3f}")
 

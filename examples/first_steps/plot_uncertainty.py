@@ -20,13 +20,13 @@ plt.style.use("seaborn-v0_8-colorblind")
 # %%
 # Two moons, and a region without rows
 # ------------------------------------
-# Where the moons overlap, both classes occur. Right of 1.2 no row was ever seen.
+# Where the moons overlap, both classes occur. The networks see none of the rows right of 1.2.
 
 X, y = make_moons(1500, noise=0.25, random_state=0)
 seen = X[:, 0] < 1.2
 X_train, y_train = X[seen], y[seen]
 model = DeepEnsembleClassifier(random_state=0)
-model.fit(X_train, y_train)
+_ = model.fit(X_train, y_train)
 
 # %%
 # Mean and spread
@@ -49,7 +49,7 @@ mean, spread = mean_and_spread(grid)
 
 fig, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
 for ax, values, title, colors in (
-    (axes[0], mean, "Mean: how likely the upper moon's class is", "RdBu_r"),
+    (axes[0], mean, "Mean: probability of class 1, the lower moon", "RdBu_r"),
     (axes[1], spread, "Spread: how far the networks are apart", "viridis"),
 ):
     filled = ax.contourf(horizontal, vertical, values.reshape(horizontal.shape), 20, cmap=colors)
@@ -73,15 +73,26 @@ print(f"the networks part where no rows were: {right > left}")
 # %%
 # Leave the doubtful to a human
 # -----------------------------
-# Of the rows that are surest by mean and spread, hardly any is wrong.
+# Leaving out the rows that are doubtful by mean and spread lowers the share of wrong answers, here
+# from 15 % of all rows to 5 % of the surest tenth, but not to 0. Left of 1.2, where there were rows
+# to learn from, the surest are right. The wrong ones lie right of it: there the networks agree
+# without having seen a row, and the spread does not find such rows.
 
 wrong = (mean > 0.5) != (y == 1)
 doubt = np.minimum(mean, 1 - mean) + spread
 order = np.argsort(doubt)
 kept = np.arange(1, y.size + 1)
 
+tenth = order[: y.size // 10]
+print(f"wrong: {wrong.mean():.1%} of all rows, {wrong[tenth].mean():.1%} of the surest tenth")
+print(f"of these {wrong[tenth].sum()}, where no rows were: {wrong[tenth][~seen[tenth]].sum()}")
+
 fig, ax = plt.subplots(figsize=(6, 4), layout="constrained")
-ax.plot(kept / y.size, np.cumsum(wrong[order]) / kept)
+ax.plot(kept / y.size, np.cumsum(wrong[order]) / kept, label="all rows")
+order_seen = order[seen[order]]
+kept = np.arange(1, order_seen.size + 1)
+ax.plot(kept / kept.size, np.cumsum(wrong[order_seen]) / kept, "--", label="left of 1.2 alone")
+ax.legend()
 ax.set(
     xlabel="share of the rows that are answered",
     ylabel="share of the answers that are wrong",

@@ -5,12 +5,14 @@ Going on after a crash, bit by bit
 
 A long training run should survive a power cut. :class:`~skdnn.Checkpoint` is a callback that writes
 where training stands: parameters, moments of the solver, the random generator, schedule, curves.
-Start the same script again, and it goes on to the same bits.
+Start the same script again, and it goes on to the same bits (not with ``lbfgs``, which starts again
+without its history).
 """
 
 import subprocess
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -87,7 +89,8 @@ print(f"epochs: {len(resumed.loss_curve_)}; the same bits as without a crash: {s
 try:
     load_checkpoint(path).fit(X[:-1], y[:-1])
 except ValueError as error:
-    print(f"with other data: {error}")
+    message = str(error).replace(str(path), path.name)
+    print(textwrap.fill(f"with other data: {message}", 80))
 
 figure, axes = plt.subplots(figsize=(6.4, 4), layout="constrained")
 epochs = np.arange(1, 61)

@@ -5,7 +5,8 @@ try:
     import distributed  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        "skdnn.dask needs dask and distributed: pip install 'skdnn[dask]'."
+        "skdnn.dask needs dask and distributed, which the extra 'dask' of skdnn brings: "
+        "pip install 'dask[array,dataframe]' distributed"
     ) from error
 
 from skdnn.dask.classifier import DaskDeepBinaryClassifier

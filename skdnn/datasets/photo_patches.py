@@ -203,7 +203,7 @@ def _load_photographs() -> list[tuple[int, Array]]:
     except ImportError as error:
         raise ImportError(
             "make_photo_patches reads photographs with Pillow, which is not installed: "
-            "pip install skdnn[plot]"
+            "the extra 'plot' of skdnn brings it, or pip install pillow"
         ) from error
     samples = load_sample_images()
     names = [Path(filename).stem for filename in samples.filenames]

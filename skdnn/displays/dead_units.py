@@ -85,7 +85,7 @@ class DeadUnitsDisplay:
         Raises
         ------
         ImportError
-            When matplotlib is missing: install ``skdnn[plot]``.
+            When matplotlib is missing, which the extra ``plot`` brings.
         TypeError, ValueError
             As in :func:`skdnn.inspection.dead_units`; also where there are no hidden layers.
         """

@@ -54,7 +54,8 @@ def require_matplotlib(caller: str) -> None:
         import matplotlib  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            f'{caller} needs matplotlib: pip install "skdnn[plot]", or matplotlib itself.'
+            f"{caller} needs matplotlib, which the extra 'plot' of skdnn brings: "
+            "pip install matplotlib"
         ) from error
 
 

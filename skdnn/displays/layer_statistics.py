@@ -105,7 +105,7 @@ class LayerStatisticsDisplay:
         Raises
         ------
         ImportError
-            When matplotlib is missing: install ``skdnn[plot]``.
+            When matplotlib is missing, which the extra ``plot`` brings.
         TypeError, ValueError
             As in :func:`skdnn.inspection.gradient_statistics`.
         """
@@ -138,7 +138,7 @@ class LayerStatisticsDisplay:
         Raises
         ------
         ImportError
-            When matplotlib is missing: install ``skdnn[plot]``.
+            When matplotlib is missing, which the extra ``plot`` brings.
         TypeError, ValueError
             As in :func:`skdnn.inspection.gradient_statistics`, and when ``estimators`` is no dict
             or empty.

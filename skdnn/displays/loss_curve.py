@@ -154,7 +154,7 @@ class LossCurveDisplay:
         Raises
         ------
         ImportError
-            When matplotlib is missing: install ``skdnn[plot]``.
+            When matplotlib is missing, which the extra ``plot`` brings.
         TypeError
             When the estimator is no such network.
         sklearn.exceptions.NotFittedError

@@ -161,7 +161,7 @@ class MistakesDisplay:
         Raises
         ------
         ImportError
-            When matplotlib is missing: install ``skdnn[plot]``.
+            When matplotlib is missing, which the extra ``plot`` brings.
         TypeError
             When the estimator is no such network.
         ValueError
@@ -239,7 +239,7 @@ class MistakesDisplay:
         Raises
         ------
         ImportError
-            When matplotlib is missing: install ``skdnn[plot]``.
+            When matplotlib is missing, which the extra ``plot`` brings.
         ValueError
             When the arguments do not suit each other, or the labels are not of two classes.
         """

@@ -101,7 +101,7 @@ class WeightImageDisplay:
         Raises
         ------
         ImportError
-            When matplotlib is missing: install ``skdnn[plot]``.
+            When matplotlib is missing, which the extra ``plot`` brings.
         TypeError
             When the estimator is no such network.
         ValueError

@@ -47,8 +47,8 @@ class DeepEnsembleClassifier(
     """Deep ensemble that takes a table as it is: numbers, categories, text labels and gaps.
 
     ``n_estimators`` networks, each trained on all folds but one and stopped by that, answer with
-    the mean of their probabilities [1]_. What the networks see is the table as
-    :class:`~skdnn.preprocessing.TableEncoder` encodes it.
+    the mean of their probabilities [1]_, weighted by ``estimator_weights_``. What the networks see
+    is the table as :class:`~skdnn.preprocessing.TableEncoder` encodes it.
 
     Parameters
     ----------

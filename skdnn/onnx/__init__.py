@@ -13,7 +13,9 @@ try:
     import onnx  # noqa: F401
     import skl2onnx  # noqa: F401
 except ImportError as error:
-    raise ImportError("skdnn.onnx needs skl2onnx: pip install 'skdnn[onnx]'.") from error
+    raise ImportError(
+        "skdnn.onnx needs skl2onnx, which the extra 'onnx' of skdnn brings: pip install skl2onnx"
+    ) from error
 
 from skdnn.onnx.registration import register
 from skdnn.onnx.saving import input_types, save

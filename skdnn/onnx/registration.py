@@ -34,7 +34,7 @@ def register() -> None:
     if parse_version(skl2onnx.__version__) < parse_version(OLDEST):
         raise ImportError(
             f"skdnn.onnx needs skl2onnx {OLDEST} or newer, and {skl2onnx.__version__} is "
-            "installed: pip install --upgrade 'skdnn[onnx]'."
+            "installed: pip install --upgrade skl2onnx"
         )
     for classifier, infer, convert in (
         (DeepBinaryClassifier, infer_network_outputs, convert_network),
