@@ -271,23 +271,30 @@ def encodings(draw):
     return prepared, Layout(outputs), rng.randint(shape[0], size=9)
 
 
+def compiled_rows(prepared, layout, places):
+    """Return prepared rows that kernels take, whichever run."""
+    rows = PreparedRows(prepared, layout, places)
+    rows.compiled = step.CompiledRows(layout.encoding, prepared, places)
+    return rows
+
+
 @given(encodings())
 def test_encoding_is_the_references(drawn):
     prepared, layout, places = drawn
     expected = np.empty((len(prepared), len(layout.outputs)), np.float32)
     layout._encode_block(prepared, expected)
     found = np.empty_like(expected)
-    layout.compile(prepared).encode(found)
+    step.CompiledRows(layout.encoding, prepared).encode(found)
     assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
     some = np.empty((places.size, found.shape[1]), np.float32)
-    layout.compile(prepared, places).encode(some)
+    step.CompiledRows(layout.encoding, prepared, places).encode(some)
     assert_array_equal(some, found[places])
 
 
 @given(encodings(), st.booleans(), st.sampled_from([(), (5,), (70, 3), (200,)]))
 def test_batch_of_prepared_rows_is_that_of_their_encoding(drawn, by_index, hidden):
     prepared, layout, places = drawn
-    rows = PreparedRows(prepared, layout, places)
+    rows = compiled_rows(prepared, layout, places)
     sizes = (rows.shape[1], *hidden, 1)
     network = Network(sizes, get_activation("tanh", 0.0), np.dtype(np.float32))
     network.parameters[...] = np.linspace(-1, 1, network.parameters.size)
@@ -313,7 +320,7 @@ def test_rows_of_other_encodings_find_room_of_their_own():
         Layout(Output("gap", k % 3, "") for k in range(6)),
     ]
     for layout in layouts * 2:
-        rows = PreparedRows(prepared, layout, np.arange(40))
+        rows = compiled_rows(prepared, layout, np.arange(40))
         found = evaluator.evaluate(rows, signs, None, slice(0, 40), 40.0)
         dense = step.CompiledEvaluator(network).evaluate(
             np.asarray(rows), signs, None, slice(0, 40), 40.0
@@ -332,9 +339,13 @@ def test_encoding_refuses_what_is_not_its_own():
         (np.asfortranarray(wide), None, ValueError),
     ]:
         with pytest.raises(error):
-            layout.compile(prepared, places).encode(np.empty((4, 2), np.float32))
+            step.CompiledRows(layout.encoding, prepared, places).encode(
+                np.empty((4, 2), np.float32)
+            )
     found = np.empty((2, 2), np.float32)
-    layout.compile(np.ones((4, 5), np.float32)[::2, :2]).encode(found)  # rows apart
+    step.CompiledRows(layout.encoding, np.ones((4, 5), np.float32)[::2, :2]).encode(
+        found
+    )  # rows apart
     assert_allclose(found, [[1 / np.sqrt(1 + 1 / 9), 1]] * 2, rtol=1e-6)
 
 
