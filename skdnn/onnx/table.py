@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
 
-from skdnn.onnx.graph import Graph
+from skdnn.onnx.graph import Graph, width_of
 from skdnn.preprocessing import TableEncoder
 from skdnn.preprocessing.encodings import FARTHEST, Category, Number
 from skdnn.preprocessing.layout import CLIP, Output
@@ -22,6 +22,7 @@ __all__ = [
     "check_inputs",
     "convert_table_encoder",
     "infer_encoded",
+    "parse_table_encoder",
     "table_types",
 ]
 
@@ -88,6 +89,13 @@ def check_inputs(operator: Any, encoder: TableEncoder, owner: str) -> None:
     """Raise unless the inputs are the columns of a fitted encoder, each of its type."""
     places = _places_of_columns(operator.inputs, encoder.n_features_in_, owner)
     names = getattr(encoder, "feature_names_in_", range(encoder.n_features_in_))
+    kinds = {isinstance(column, Category) and column.is_text for _, column in encoder._columns}
+    if len(operator.inputs) == 1 and len(kinds) > 1:
+        raise ValueError(
+            f"{owner} was fitted on columns of text and of numbers, which skl2onnx hands to it as "
+            "one, as those of an entry of a ColumnTransformer: make an entry of each kind, or "
+            f"give {owner} the whole table."
+        )
     for j, column in encoder._columns:
         wants_text = isinstance(column, Category) and column.is_text
         variable, _ = places[j]
@@ -97,6 +105,14 @@ def check_inputs(operator: Any, encoder: TableEncoder, owner: str) -> None:
                 f"Column {names[j]!r} held {wanted} in fit, and input {variable.raw_name!r} is of "
                 f"{found}: see skdnn.onnx.input_types for the types that {owner} takes."
             )
+
+
+def parse_table_encoder(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
+    """Declare an encoder's output, float32: skl2onnx would take it for as wide as the input."""
+    operator = scope.declare_local_operator("SkdnnTableEncoder", model)
+    operator.inputs = inputs
+    operator.outputs.append(scope.declare_local_variable("variable", FloatTensorType()))
+    return operator.outputs
 
 
 def infer_encoded(operator: Any) -> None:
@@ -115,7 +131,7 @@ def convert_table_encoder(scope: Any, operator: Any, container: Any) -> None:
 
 def _places_of_columns(inputs: Any, n_features: int, owner: str) -> list[tuple[Any, int]]:
     """Return which input each column is in, and where there."""
-    widths = [variable.type.shape[1] for variable in inputs]
+    widths = [width_of(variable) for variable in inputs]
     if len(inputs) == 1 and widths[0] is None:
         widths = [n_features]
     places = [
@@ -162,7 +178,7 @@ def add_prepared(graph: Graph, encoder: TableEncoder, inputs: Any) -> Prepared:
 
 def _column(graph: Graph, variable: Any, k: int) -> str:
     """Return a column of an input, (n_samples, 1)."""
-    if variable.type.shape[1] == 1:
+    if width_of(variable) == 1:
         return variable.full_name
     return graph.columns(variable.full_name, [k])
 
