@@ -11,6 +11,7 @@ import skl2onnx
 from numpy.typing import ArrayLike
 from onnx.checker import ValidationError, check_model
 from onnx.helper import make_node, set_model_props
+from onnx.shape_inference import InferenceError
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
 from sklearn.utils.validation import check_is_fitted
@@ -24,6 +25,16 @@ from skdnn.onnx.table import table_types
 from skdnn.preprocessing import TableEncoder
 
 __all__ = ["input_types", "save"]
+
+# Of skl2onnx where it has no form for a model, and of onnx for a graph that no runtime would take
+_FAILURES = (
+    AttributeError,
+    InferenceError,
+    LookupError,
+    NameError,
+    RuntimeError,
+    ValidationError,
+)
 
 
 def save(
@@ -119,8 +130,7 @@ def _convert(model: Any, types: Any, options: Any, target_opset: int | None) -> 
             f"skl2onnx {skl2onnx.__version__} has no converter for a part of this {name}: {error} "
             "Update skl2onnx, or leave the part out."
         ) from error
-    except (RuntimeError, AttributeError, LookupError, NameError, ValidationError) as error:
-        # numbers of inputs, what is not implemented, options or converters that are not there
+    except _FAILURES as error:
         raise ValueError(
             f"skl2onnx {skl2onnx.__version__} cannot convert this {name}: {error}"
         ) from error
