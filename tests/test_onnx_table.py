@@ -337,3 +337,27 @@ def test_numbers_that_are_names(tmp_path):
     X[:5, 0] = [np.nan, 7.7, -1, 0.05, np.inf]
     (found,) = session.run(["probabilities"], {"X": X})
     assert_allclose(found, model.predict_proba(X), atol=1e-5)
+
+
+@pytest.mark.parametrize("fitted", [np.float32, np.float64])
+@pytest.mark.parametrize("given", [np.float32, np.float64])
+@pytest.mark.parametrize("offset", [0, 20240101])
+def test_large_codes_are_names_in_the_dtype_of_the_input(fitted, given, offset):
+    rng = np.random.RandomState(0)
+    codes = rng.randint(0, 60, 2000)
+    y = rng.rand(2000) < 1 / (1 + np.exp(-2 * rng.standard_normal(60)[codes]))
+    X = np.column_stack([offset + codes / (1 if offset else 10), rng.rand(2000)]).astype(fitted)
+    encoder = TableEncoder(random_state=0).fit(X, y)
+    assert encoder.encodes_target_
+    X = X.astype(given)
+    kind = FloatTensorType if given == np.float32 else DoubleTensorType
+    (encoded,) = run(skl2onnx.to_onnx(encoder, initial_types=[("X", kind([None, 2]))]), X)
+    assert_allclose(encoded, encoder.transform(X), rtol=0, atol=1e-6)
+
+
+def test_categories_of_float64_take_float32():
+    X = np.repeat([0.1, 0.2, 0.3], 2)[:, np.newaxis]
+    encoder = TableEncoder([0]).fit(X)
+    graph = skl2onnx.to_onnx(encoder, initial_types=[("X", FloatTensorType([None, 1]))])
+    (encoded,) = run(graph, X.astype(np.float32))
+    np.testing.assert_array_equal(encoded, np.repeat(np.eye(3), 2, axis=0))

@@ -163,9 +163,9 @@ def add_prepared(graph: Graph, encoder: TableEncoder, inputs: Any) -> Prepared:
             numbers.append((first, j, column))
         else:
             x = _column(graph, *places[j])
-            if not encoder.categorical_features_[j]:  # numbers that may be names
-                x = graph.cast(x, np.float32)
-            tensors.append(_add_category(graph, x, column))
+            is_narrow = isinstance(places[j][0].type, FloatTensorType)
+            dtype = np.dtype(np.float32 if is_narrow else np.float64)
+            tensors.append(_add_category(graph, x, column, dtype))
             order += range(first, first + column.n_prepared)
         first += column.n_prepared
     if numbers:
@@ -204,8 +204,11 @@ def _add_numbers(graph: Graph, X: str, numbers: list[Number]) -> str:
     return graph.cast(graph.add("Where", graph.add("IsNaN", X), gap, clipped), np.float32)
 
 
-def _add_category(graph: Graph, x: str, category: Category) -> str:
-    """Return codes, and places among the log-odds if there are any, side by side."""
+def _add_category(graph: Graph, x: str, category: Category, dtype: np.dtype) -> str:
+    """Return codes, and places among the log-odds if there are any, side by side.
+
+    ``dtype`` is that of the column, if it is of numbers.
+    """
     parts = []
     if category.group:
         parts.append((category.codes.astype(np.float32), float(category.group), np.nan))
@@ -214,13 +217,14 @@ def _add_category(graph: Graph, x: str, category: Category) -> str:
         parts.append((np.arange(n_levels, dtype=np.float32), n_levels + 1.0, float(n_levels)))
     if category.is_text:
         return graph.side_by_side([_add_lookup(graph, x, category, *part) for part in parts])
-    x = graph.cast(x, np.float64)
+    levels, known = category.levels_in(dtype)
+    x = graph.cast(x, levels.dtype)
     # not one of a level's tests is true where there is none
-    is_level = graph.cast(graph.add("Equal", x, graph.constant(category.levels)), np.float32)
+    is_level = graph.cast(graph.add("Equal", x, graph.constant(levels)), np.float32)
     missing = graph.add("IsNaN", x)
     columns = []
     for values, unseen, gap in parts:
-        above = graph.constant((values - np.float32(unseen))[:, np.newaxis])
+        above = graph.constant((values[known] - np.float32(unseen))[:, np.newaxis])
         found = graph.add("MatMul", is_level, above)
         value = graph.add("Add", found, graph.constant(np.array(unseen, np.float32)))
         gap_value = graph.constant(np.array(gap, np.float32))

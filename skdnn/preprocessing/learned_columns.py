@@ -29,7 +29,6 @@ from skdnn.preprocessing.layout import Layout, Output
 from skdnn.preprocessing.log_odds import (
     BINS_BESIDE_NAMES,
     are_names,
-    as_names,
     check_target,
     has_log_odds,
     learn_log_odds,
@@ -201,7 +200,7 @@ class LearnedColumns(Learned, BaseEstimator):
             return
         numbers = [(j, column) for j, column in self._columns if isinstance(column, Number)]
         for j, number in numbers:
-            values = as_names(numbers_of(table.values(j), table.names[j]))
+            values = numbers_of(table.values(j), table.names[j])
             names = learn_names(values)
             if names is not None:
                 self._columns.append((j, names))
