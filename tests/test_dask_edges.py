@@ -334,3 +334,33 @@ def test_dates_are_an_error_that_names_the_column(client):
     y = pd.Series(np.arange(20) % 2)
     with pytest.raises(ValueError, match=r"Partition \d of X: Column 'when' of X, datetime64"):
         make_model().fit(dd.from_pandas(X, npartitions=2), dd.from_pandas(y, npartitions=2))
+
+
+# ---------------------------------------------------------------------- what stands behind masks
+
+
+def masked(array):
+    """Return an array whose fifth row is masked, in blocks."""
+    mask = np.zeros(array.shape, bool)
+    mask[4] = True
+    return da.from_array(np.ma.array(array, mask=mask), chunks=(100, -1)[: array.ndim])
+
+
+@pytest.mark.parametrize("hidden", ["X", "y", "sample_weight"])
+@pytest.mark.parametrize("method", ["fit", "score"])
+def test_masked_entries_are_an_error_that_names_them(client, data, hidden, method):
+    arrays = {"X": data[0], "y": data[1], "sample_weight": np.ones(300)}
+    rows = {
+        name: da.from_array(array, chunks=(100, -1)[: array.ndim]) for name, array in arrays.items()
+    }
+    model = make_model().fit(**rows)
+    rows[hidden] = masked(arrays[hidden])
+    with pytest.raises(ValueError, match=rf"{hidden} has [14] masked entries"):
+        getattr(model, method)(**rows)
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "decision_function"])
+def test_nothing_is_predicted_from_behind_a_mask(client, data, method):
+    model = make_model().fit(*split(*data))
+    with pytest.raises(ValueError, match="X has 4 masked entries"):
+        getattr(model, method)(masked(data[0])).compute()

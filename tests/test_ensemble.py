@@ -903,13 +903,6 @@ def test_weights_that_overflow_are_named_before_training(numbers):
         small().fit(X, y, sample_weight=np.full(len(y), 1e308))
 
 
-def test_groups_that_hold_a_class_together_are_told(numbers):
-    X, _ = numbers
-    groups = np.arange(len(X)) // 15
-    with pytest.raises(ValueError, match="All others are in groups that are set aside"):
-        small(n_estimators=8).fit(X, groups == 0, groups=groups)
-
-
 def test_two_rows_of_a_class_and_ids_alone():
     X = pd.DataFrame({"id": [f"L{k}" for k in range(150)]})
     model = DeepEnsembleClassifier(n_estimators=8, random_state=0).fit(X, np.arange(150) < 2)

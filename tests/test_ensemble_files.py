@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+from numpy.testing import assert_allclose
 from sklearn.preprocessing import StandardScaler
 
 from skdnn import DeepBinaryClassifier, DeepEnsembleClassifier, load_model, save_model
@@ -156,6 +157,7 @@ def forged(contents, tmp_path, attributes=None, arrays=None):
         ({}, {"encoders/0/columns/source": np.array([0, 1, 2, 3, 99])}),
         ({}, {"encoders/0/columns/n_edges": np.array([-1, 0, 0, 0, 0])}),
         ({}, {"encoders/0/columns/codes": np.array([10**6])}),
+        ({}, {"encoders/0/columns/is_float32": np.zeros(1, bool)}),
         ({}, {"encoders/0/columns/edges": np.zeros(9, np.float32)}),
         ({}, {"encoders/0/columns/level_sizes": np.array([-1, 2])}),
         ({}, {"encoders/0/columns/level_sizes": np.array([2**62] * 4)}),
@@ -196,3 +198,34 @@ def test_levels_of_many_encoders_stand_in_a_file_once(tmp_path):
     np.testing.assert_array_equal(loaded.predict_proba(codes), model.predict_proba(codes))
     n_bytes = sum(part.nbytes for e in model.estimators_ for part in (*e.coefs_, *e.intercepts_))
     assert (tmp_path / "model.h5").stat().st_size < 1.05 * n_bytes + 200_000
+
+
+def codes_and_labels(dtype):
+    """Return a table of 60 numbers that are names, none a whole one, and labels."""
+    rng = np.random.RandomState(0)
+    codes = rng.randint(0, 60, 2000)
+    y = rng.rand(2000) < 1 / (1 + np.exp(-2 * rng.standard_normal(60)[codes]))
+    return (codes[:, np.newaxis] / 10).astype(dtype), y
+
+
+@pytest.mark.parametrize("fitted", [np.float32, np.float64])
+def test_names_keep_the_dtype_that_they_were_learned_in(fitted, tmp_path):
+    model = small(estimator=SMALL).fit(*codes_and_labels(fitted))
+    loaded = travel(model, tmp_path)
+    for given in (np.float32, np.float64):
+        X, _ = codes_and_labels(given)
+        np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
+        of_fit = model.predict_proba(codes_and_labels(fitted)[0])
+        assert_allclose(model.predict_proba(X), of_fit, atol=1e-5)
+
+
+def test_levels_that_are_none_of_their_dtype_are_an_error(tmp_path):
+    save_model(small(estimator=SMALL).fit(*codes_and_labels(np.float64)), tmp_path / "model.h5")
+    contents = open_container(tmp_path / "model.h5")
+    narrow = {
+        name: np.ones_like(array)
+        for name, array in contents.arrays.items()
+        if name.endswith("is_float32")
+    }
+    with pytest.raises(ModelFileError, match="column 0 are no numbers of float32"):
+        load_model(forged(contents, tmp_path, arrays=narrow))

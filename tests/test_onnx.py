@@ -19,6 +19,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -249,6 +250,27 @@ def test_one_network_for_each_of_three_classes(rows):
     labels, probabilities = run(skl2onnx.to_onnx(model, X[:1], options=ARRAYS), X)
     np.testing.assert_allclose(probabilities, model.predict_proba(X), atol=1e-5)
     np.testing.assert_array_equal(labels, model.predict(X))
+
+
+@pytest.mark.parametrize("raw_scores", [False, True])
+def test_bagging_of_some_columns(raw_scores, rows, tmp_path):
+    X, y = rows
+    model = BaggingClassifier(network(), 2, max_features=0.6, random_state=0).fit(X, y)
+    skdnn.onnx.save(model, tmp_path / "model.onnx", raw_scores=raw_scores)
+    _, scores = run(str(tmp_path / "model.onnx"), X)
+    expected = model.decision_function(X) if raw_scores else model.predict_proba(X)[:, 1]
+    np.testing.assert_allclose(scores[:, 1], expected, atol=1e-5)
+
+
+def test_one_network_for_each_of_two_targets(rows, tmp_path):
+    X, _ = rows
+    model = MultiOutputClassifier(network()).fit(X, (X[:, :2] > 0).astype(int))
+    skdnn.onnx.save(model, tmp_path / "model.onnx")
+    labels, probabilities = run(str(tmp_path / "model.onnx"), X)
+    np.testing.assert_allclose(probabilities, model.predict_proba(X), atol=1e-5)
+    np.testing.assert_array_equal(labels, model.predict(X))
+    metadata = session_of(str(tmp_path / "model.onnx")).get_modelmeta().custom_metadata_map
+    assert json.loads(metadata["classes"]) == [[0, 1], [0, 1]]
 
 
 # ---------------------------------------------------------------------- save

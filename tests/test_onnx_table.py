@@ -10,9 +10,10 @@ import scipy.sparse
 import skl2onnx
 from numpy.testing import assert_allclose
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
+from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer
-from sklearn.model_selection import TunedThresholdClassifierCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -171,6 +172,26 @@ def test_encoder_before_a_network(table, new_rows, tmp_path):
     np.testing.assert_array_equal(labels, model.predict(new_rows))
 
 
+@pytest.mark.parametrize(
+    "model", [TableEncoder(), make_pipeline(TableEncoder())], ids=["alone", "piped"]
+)
+def test_encoder_is_saved_without_a_network(model, table, tmp_path):
+    X = table[0][["age", "fare"]]
+    model = clone(model).fit(X)
+    skdnn.onnx.save(model, tmp_path / "encoder.onnx")
+    (encoded,) = run(str(tmp_path / "encoder.onnx"), X)
+    assert_allclose(encoded, model.transform(X), rtol=0, atol=1e-6)
+    with pytest.raises(ValueError, match="zipmap=True, but TableEncoder gives no probabilities"):
+        skdnn.onnx.save(model, tmp_path / "encoder.onnx", zipmap=True)
+
+
+def test_text_and_numbers_of_one_entry_are_refused(table, tmp_path):
+    columns = ColumnTransformer([("table", TableEncoder(), ["age", "port"])])
+    model = make_pipeline(columns, NETWORK).fit(*table)
+    with pytest.raises(ValueError, match=r"text and of numbers.* make an entry of each kind"):
+        skdnn.onnx.save(model, tmp_path / "model.onnx", table[0][["age", "port"]])
+
+
 # ---------------------------------------------------------------------- DeepEnsembleClassifier
 
 
@@ -284,15 +305,6 @@ def test_integers_beyond_int64_are_no_labels_of_onnx(table, tmp_path):
     assert set(label.tolist()) <= {0, 2**63 - 1}
 
 
-def test_threshold_that_onnx_would_lose_is_refused(tmp_path):
-    X, y = load_breast_cancer(return_X_y=True)
-    network = DeepBinaryClassifier((4,), max_iter=3, tol=None, random_state=0)
-    model = make_pipeline(StandardScaler(), TunedThresholdClassifierCV(network, cv=2)).fit(X, y)
-    with pytest.raises(ValueError, match="would leave out the threshold"):
-        skdnn.onnx.save(model, tmp_path / "model.onnx")
-    assert not (tmp_path / "model.onnx").exists()
-
-
 def test_calibrated_ensemble_takes_large_numbers(tmp_path):
     rng = np.random.RandomState(0)
     X = np.column_stack([1.7e9 + rng.randint(0, 1000, 200), rng.rand(200)])
@@ -325,3 +337,27 @@ def test_numbers_that_are_names(tmp_path):
     X[:5, 0] = [np.nan, 7.7, -1, 0.05, np.inf]
     (found,) = session.run(["probabilities"], {"X": X})
     assert_allclose(found, model.predict_proba(X), atol=1e-5)
+
+
+@pytest.mark.parametrize("fitted", [np.float32, np.float64])
+@pytest.mark.parametrize("given", [np.float32, np.float64])
+@pytest.mark.parametrize("offset", [0, 20240101])
+def test_large_codes_are_names_in_the_dtype_of_the_input(fitted, given, offset):
+    rng = np.random.RandomState(0)
+    codes = rng.randint(0, 60, 2000)
+    y = rng.rand(2000) < 1 / (1 + np.exp(-2 * rng.standard_normal(60)[codes]))
+    X = np.column_stack([offset + codes / (1 if offset else 10), rng.rand(2000)]).astype(fitted)
+    encoder = TableEncoder(random_state=0).fit(X, y)
+    assert encoder.encodes_target_
+    X = X.astype(given)
+    kind = FloatTensorType if given == np.float32 else DoubleTensorType
+    (encoded,) = run(skl2onnx.to_onnx(encoder, initial_types=[("X", kind([None, 2]))]), X)
+    assert_allclose(encoded, encoder.transform(X), rtol=0, atol=1e-6)
+
+
+def test_categories_of_float64_take_float32():
+    X = np.repeat([0.1, 0.2, 0.3], 2)[:, np.newaxis]
+    encoder = TableEncoder([0]).fit(X)
+    graph = skl2onnx.to_onnx(encoder, initial_types=[("X", FloatTensorType([None, 1]))])
+    (encoded,) = run(graph, X.astype(np.float32))
+    np.testing.assert_array_equal(encoded, np.repeat(np.eye(3), 2, axis=0))

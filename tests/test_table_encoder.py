@@ -806,6 +806,45 @@ def test_names_are_the_same_in_every_dtype(rng):
             )
 
 
+@pytest.mark.parametrize("first", [2**24, 20240101, 10**12, -(2**40)])
+@pytest.mark.parametrize("step", [1, 2])
+def test_large_codes_are_names_as_small_ones_are(first, step, rng):
+    X, y = make_codes(rng)
+    large = X.assign(code=first + step * X["code"])
+    small, encoder = (TableEncoder(random_state=0).fit(table, y) for table in (X, large))
+    np.testing.assert_array_equal(encoder.transform(large), small.transform(X))
+    place = encoder.get_feature_names_out().tolist().index("code_log_odds")
+    unseen = encoder.transform(large.assign(code=first + step * 60))
+    np.testing.assert_array_equal(unseen[:, place], 0)
+
+
+def test_codes_that_float32_makes_one_are_none_of_its_numbers(rng):
+    X, y = make_codes(rng)
+    X["code"] += 2**25  # of which float32 has every fourth
+    encoder = TableEncoder(random_state=0).fit(X, y)
+    place = encoder.get_feature_names_out().tolist().index("code_log_odds")
+    found = encoder.transform(X.astype(np.float32))[:, place]
+    is_exact = X["code"].astype(np.float32) == X["code"]
+    np.testing.assert_array_equal(found[is_exact], encoder.transform(X)[is_exact, place])
+    between = X.assign(code=np.float32(2**25 + 400))
+    np.testing.assert_array_equal(encoder.transform(between)[:, place], 0)
+
+
+def test_number_of_float32_is_no_level_where_two_are_as_near():
+    levels = [2.0**25 + 1, 2.0**25 + 2, 0.1]
+    encoder = TableEncoder([0]).fit(np.repeat(levels, 2)[:, np.newaxis])
+    narrow = np.float32([[2**25], [0.1]])
+    np.testing.assert_array_equal(encoder.transform(narrow), [[0, 0, 0], [1, 0, 0]])
+
+
+@pytest.mark.parametrize("fitted", [np.float32, np.float64, "Float32", object])
+@pytest.mark.parametrize("given", [np.float32, np.float64, "Float32", object])
+def test_categories_that_are_numbers_are_the_same_in_every_dtype(fitted, given):
+    X = pd.DataFrame({"size": [0.1, 0.2, 0.3, 0.1, 7.0, 7.0]})
+    encoder = TableEncoder(["size"]).fit(X.astype(fitted))
+    np.testing.assert_array_equal(encoder.transform(X.astype(given)), np.eye(4)[[0, 1, 2, 0, 3, 3]])
+
+
 @pytest.mark.parametrize("parameters", [{"target_encoding": False}, {"y": None}])
 def test_numbers_are_no_names_without_labels(rng, parameters):
     X, y = make_codes(rng)

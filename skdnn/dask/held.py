@@ -15,7 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from skdnn.dask.columns import in_order
 from skdnn.datasets.columns import check_no_dates
 from skdnn.training.preparation import DATA
-from skdnn.training.targets import check_labels, check_numbers
+from skdnn.training.targets import check_labels, check_masked, check_numbers
 
 __all__ = ["HeldRows", "Partition", "Summary", "check_weight", "load_partition", "summarise"]
 
@@ -74,6 +74,7 @@ def load_partition(
     """
     blamed = arguments[1]
     try:
+        check_masked(y, blamed)
         y = check_labels(np.asarray(y).reshape(-1), blamed)
         if y.size:
             check_classification_targets(y)
@@ -82,6 +83,7 @@ def load_partition(
             weight = check_weight(weight, X.shape[0], arguments[2])
         if X.shape[0] == 0 and y.size == 0:
             return Partition(number, None, np.empty(0), weight)
+        check_masked(X, blamed)
         X = in_order(X, columns, "its block")
         check_no_dates(X)
         X, y = check_X_y(X, y, **DATA)
@@ -95,6 +97,7 @@ def load_partition(
 
 def check_weight(weight: Any, n_rows: int, name: str) -> Array:
     """Return the weights of a block of rows; raise ValueError if they cannot be used."""
+    check_masked(weight, name)
     try:
         check_numbers(weight)
         weight = np.asarray(weight, np.float64).reshape(-1)

@@ -15,7 +15,7 @@ from skdnn.dask.held import check_weight
 from skdnn.dask.partitions import is_dask_frame, sample_of
 from skdnn.datasets.columns import check_no_dates
 from skdnn.training.preparation import DATA
-from skdnn.training.targets import check_labels
+from skdnn.training.targets import check_labels, check_masked
 
 __all__ = ["correct_of_block", "predict_blocks"]
 
@@ -78,6 +78,7 @@ def _predict_block(
 def _rows_of(block: Any, columns: list[Any] | None) -> Any:
     """Return a block as the model takes it: without names, which the whole was asked for."""
     rows = in_order(block, columns, "A block of X")
+    check_masked(rows, "X")
     check_no_dates(rows)
     return check_array(rows, **DATA)
 
@@ -98,6 +99,7 @@ def correct_of_block(
     """
     if X.shape[0] == 0 and np.shape(y)[0] == 0:
         return 0.0, 0.0
+    check_masked(y, "y")
     y = check_labels(np.asarray(y).reshape(-1))
     check_consistent_length(X, y)
     right = model.predict(_rows_of(X, columns)) == y

@@ -6,7 +6,7 @@ What each choice brings on a suite of tables stands in benchmarks/results/qualit
 from __future__ import annotations
 
 import math
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 from sklearn.base import clone
@@ -180,7 +180,7 @@ def _is_alike(encoder: Any, fitted: Any) -> bool:
         return is_identity(fitted)
     if not isinstance(encoder, TableEncoder):
         return type(encoder) is type(fitted)
-    drawn = ("random_state",) if encoder.random_state is None else ()
+    drawn = () if isinstance(encoder.random_state, Integral) else ("random_state",)
     return isinstance(fitted, TableEncoder) and fitted._encodes_as(encoder, but=drawn)
 
 

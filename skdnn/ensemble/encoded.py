@@ -8,11 +8,13 @@ what that is: all of it is fitted anew.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import scipy.sparse
 from sklearn.base import clone
+from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import check_array, gen_batches
 
@@ -32,18 +34,54 @@ _BLOCK_SIZE = 2**20
 # Bytes of encoded rows from which on they are encoded when they are needed
 _LARGE = 2**26
 
+# Of seeds that are drawn
+_LARGEST_SEED = np.iinfo(np.int32).max
+
 # Rows that the kernels of matrix products take together, at most
 _TILE = 16
 
 
 def resolve_encoder(encoder: Any, seed: int) -> Any:
-    """Return an unfitted encoder of what the user gave, seeded if it can be."""
+    """Return an unfitted encoder of what the user gave, with seeds wherever it draws."""
     if encoder is None:
         return FunctionTransformer().set_output(transform="default")
     encoder = clone(encoder)
-    if "random_state" in encoder.get_params(deep=False) and encoder.random_state is None:
-        encoder.set_params(random_state=seed)
+    seeds = _seeds(encoder.get_params(), seed)
+    if seeds:
+        encoder.set_params(**seeds)
     return encoder
+
+
+def _seeds(parameters: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Return integers for the generators among an encoder's parameters, nested ones included.
+
+    A generator that the networks shared would draw in the order in which they are trained.
+    """
+    drawn = np.random.RandomState(seed)
+    seeds: dict[str, Any] = {}
+    for name in sorted(parameters):
+        owner, _, last = name.rpartition("__")
+        if last != "random_state":
+            continue
+        value = parameters[name]
+        own = drawn.randint(_LARGEST_SEED) if owner else seed
+        if value is None:
+            seeds[name] = own
+        elif isinstance(value, np.random.RandomState):
+            seeds[name] = value.randint(_LARGEST_SEED)
+        elif isinstance(value, str):  # "deprecated", as of TargetEncoder: folds are what draws
+            seeds |= _seeded_folds(parameters, f"{owner}__" if owner else "", own)
+    return seeds
+
+
+def _seeded_folds(parameters: dict[str, Any], prefix: str, seed: int) -> dict[str, Any]:
+    """Return the folds that TargetEncoder makes of a number, with a seed."""
+    n_folds, shuffle = parameters.get(f"{prefix}cv"), parameters.get(f"{prefix}shuffle")
+    if not (isinstance(n_folds, Integral) and isinstance(shuffle, str)):
+        return {}
+    is_number = parameters.get(f"{prefix}target_type") == "continuous"
+    kind = KFold if is_number else StratifiedKFold
+    return {f"{prefix}cv": kind(n_folds, shuffle=True, random_state=seed)}
 
 
 class EncodedTable:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from numbers import Integral
 from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
 import scipy.sparse
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold, StratifiedKFold
 from sklearn.utils import check_consistent_length
 
 from skdnn.ensemble.judgement import Judgement
@@ -204,7 +205,7 @@ def make_folds(cv: Any, n_members: int, rows: Rows, root: int) -> list[Fold]:
         for part, what in ((train, "train on"), (held_out, "validate on")):
             if part.size == 0:
                 raise ValueError(f"cv gives network {k} no rows of positive weight to {what}.")
-        if np.unique(weighted.positive[train]).size < 2:
+        if not _has_both(weighted, train):
             (label,) = weighted.y[train[:1]].tolist()
             advice = "Use a stratified splitter."
             if rows.groups is not None:
@@ -257,15 +258,47 @@ def _stratified(n_folds: int, rows: Rows, root: int) -> Iterator[tuple[Array, Ar
             f"Class {labels[0]!r} has 1 row, but each class needs 2: one to train on, and one to "
             "set aside."
         )
-    kind: Any = StratifiedKFold
     if rows.groups is not None:
-        kind = StratifiedGroupKFold
-        n_groups = np.unique(rows.groups).size
-        n_folds = min(n_folds, n_groups)
-        if n_folds < 2:
-            raise ValueError(f"groups has {n_groups} group, but folds need 2 of them at least.")
-    repetition = 0
-    while True:
-        splitter = kind(n_folds, shuffle=True, random_state=draw_seed(root, 0, repetition))
-        yield from splitter.split(rows.positive, rows.positive, rows.groups)
-        repetition += 1
+        _check_groups(rows)
+    for repetition in count():
+        seed = draw_seed(root, 0, repetition)
+        if rows.groups is not None:
+            yield from _grouped(n_folds, rows, seed)
+        else:
+            splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+            yield from splitter.split(rows.positive, rows.positive)
+
+
+def _check_groups(rows: Rows) -> None:
+    """Raise ValueError unless each class is in two groups: one to train on, one to set aside."""
+    groups: Any = rows.groups
+    n_groups = np.unique(groups).size
+    if n_groups < 2:
+        raise ValueError(f"groups has {n_groups} group, but folds need 2 of them at least.")
+    for is_mine in (rows.positive, ~rows.positive):
+        (label,) = rows.y[is_mine][:1].tolist()
+        if np.unique(groups[is_mine]).size < 2:
+            (group,) = groups[is_mine][:1].tolist()
+            raise ValueError(
+                f"groups has all rows of class {label!r} in one group, {group!r}, but each class "
+                "needs 2: one to train on, and one to set aside. Give other groups, or none."
+            )
+
+
+def _grouped(n_folds: int, rows: Rows, seed: int) -> list[tuple[Array, Array]]:
+    """Split whole groups into so many folds, or into fewer where one could not be used."""
+    groups: Any = rows.groups
+    for n in range(min(n_folds, np.unique(groups).size), 1, -1):
+        splitter = StratifiedGroupKFold(n, shuffle=True, random_state=seed)
+        splits = list(splitter.split(rows.positive, rows.positive, groups))
+        if all(held_out.size and _has_both(rows, train) for train, held_out in splits):
+            return splits
+    # of one group each, all can be used
+    splits = list(LeaveOneGroupOut().split(rows.positive, groups=groups))
+    order = np.random.RandomState(seed).permutation(len(splits))
+    return [splits[k] for k in order.tolist()]
+
+
+def _has_both(rows: Rows, part: Array) -> bool:
+    """Return whether some rows are of both classes."""
+    return np.unique(rows.positive[part]).size == 2

@@ -14,7 +14,7 @@ from skl2onnx.common.data_types import (
     StringTensorType,
 )
 
-from skdnn.onnx.graph import Graph
+from skdnn.onnx.graph import Graph, width_of
 
 __all__ = [
     "OPTIONS",
@@ -49,7 +49,7 @@ def parse_classifier(scope: Any, model: Any, inputs: Any, custom_parsers: Any = 
 def infer_network_outputs(operator: Any) -> None:
     """Check the inputs of a network and state the types of its outputs, for skl2onnx."""
     model = operator.raw_operator
-    widths = [variable.type.shape[1] for variable in operator.inputs]
+    widths = [width_of(variable) for variable in operator.inputs]
     if None not in widths and sum(widths) != model.n_features_in_:
         raise ValueError(
             f"The inputs have {sum(widths)} columns, but {type(model).__name__} was fitted on "

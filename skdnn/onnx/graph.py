@@ -8,11 +8,17 @@ import numpy as np
 from onnx import TensorProto
 from onnx.helper import np_dtype_to_tensor_dtype
 
-__all__ = ["OLDEST_OPSET", "Graph"]
+__all__ = ["OLDEST_OPSET", "Graph", "width_of"]
 
 Array = np.ndarray
 
 OLDEST_OPSET = 13
+
+
+def width_of(variable: Any) -> Any:
+    """Return how many columns a matrix of skl2onnx has, None where that is not known."""
+    shape = variable.type.shape
+    return shape[1] if len(shape) > 1 else None
 
 
 class Graph:

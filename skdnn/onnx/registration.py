@@ -14,7 +14,7 @@ from skdnn.onnx.classifier import (
     parse_classifier,
 )
 from skdnn.onnx.ensemble import convert_ensemble, infer_ensemble_outputs
-from skdnn.onnx.table import convert_table_encoder, infer_encoded
+from skdnn.onnx.table import convert_table_encoder, infer_encoded, parse_table_encoder
 from skdnn.preprocessing import TableEncoder
 
 __all__ = ["register"]
@@ -49,5 +49,9 @@ def register() -> None:
             options=OPTIONS,
         )
     skl2onnx.update_registered_converter(
-        TableEncoder, "SkdnnTableEncoder", infer_encoded, convert_table_encoder
+        TableEncoder,
+        "SkdnnTableEncoder",
+        infer_encoded,
+        convert_table_encoder,
+        parser=parse_table_encoder,
     )

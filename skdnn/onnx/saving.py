@@ -9,21 +9,32 @@ from typing import Any
 import numpy as np
 import skl2onnx
 from numpy.typing import ArrayLike
+from onnx.checker import ValidationError, check_model
 from onnx.helper import make_node, set_model_props
+from onnx.shape_inference import InferenceError
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator
-from sklearn.model_selection import TunedThresholdClassifierCV
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from skdnn._version import __version__
 from skdnn.container.container import replace_file
 from skdnn.ensemble import DeepEnsembleClassifier
 from skdnn.onnx.graph import OLDEST_OPSET
+from skdnn.onnx.parts import check_thresholds, first_step, options_of
 from skdnn.onnx.table import table_types
 from skdnn.preprocessing import TableEncoder
 
 __all__ = ["input_types", "save"]
+
+# Of skl2onnx where it has no form for a model, and of onnx for a graph that no runtime would take
+_FAILURES = (
+    AttributeError,
+    InferenceError,
+    LookupError,
+    NameError,
+    RuntimeError,
+    ValidationError,
+)
 
 
 def save(
@@ -88,11 +99,7 @@ def save(
     (['n', 'n', 'n', 'y'], (4, 2))
     """
     check_is_fitted(model)
-    if isinstance(_last_step(model), TunedThresholdClassifierCV):
-        raise ValueError(
-            "skl2onnx would leave out the threshold of TunedThresholdClassifierCV: save its "
-            "estimator_, and compare the probabilities with its best_threshold_."
-        )
+    check_thresholds(model)
     latest = skl2onnx.get_latest_tested_opset_version()
     if target_opset is not None and not OLDEST_OPSET <= target_opset <= latest:
         raise ValueError(
@@ -103,26 +110,31 @@ def save(
     for name, _ in types:
         if not name:
             raise ValueError("A column of X has no name, and inputs of ONNX need one.")
-    options = {"zipmap": zipmap} | ({"raw_scores": True} if raw_scores else {})
-    try:
-        graph = skl2onnx.to_onnx(
-            model,
-            initial_types=types,
-            options={id(_last_step(model)): options},
-            target_opset=target_opset,
-        )
-    except (MissingShapeCalculator, MissingConverter) as error:
-        raise ValueError(
-            f"skl2onnx {skl2onnx.__version__} has no converter for a part of this "
-            f"{type(model).__name__}: {error} Update skl2onnx, or leave the part out."
-        ) from error
-    except (RuntimeError, AttributeError) as error:  # numbers of inputs, what is not implemented
-        raise ValueError(
-            f"skl2onnx {skl2onnx.__version__} cannot convert this {type(model).__name__}: {error}"
-        ) from error
+    options = options_of(model, zipmap=zipmap, raw_scores=raw_scores)
+    graph = _convert(model, types, options, target_opset)
     _name_inputs(graph.graph, [name for name, _ in types])
     set_model_props(graph, _metadata(model))
     replace_file(path, [graph.SerializeToString()])
+
+
+def _convert(model: Any, types: Any, options: Any, target_opset: int | None) -> Any:
+    """Return the graph of a model; raise ValueError for what skl2onnx cannot convert."""
+    name = type(model).__name__
+    try:
+        graph = skl2onnx.to_onnx(
+            model, initial_types=types, options=options, target_opset=target_opset
+        )
+        check_model(graph, full_check=True)
+    except (MissingShapeCalculator, MissingConverter) as error:
+        raise ValueError(
+            f"skl2onnx {skl2onnx.__version__} has no converter for a part of this {name}: {error} "
+            "Update skl2onnx, or leave the part out."
+        ) from error
+    except _FAILURES as error:
+        raise ValueError(
+            f"skl2onnx {skl2onnx.__version__} cannot convert this {name}: {error}"
+        ) from error
+    return graph
 
 
 def _name_inputs(graph: Any, names: list[str]) -> None:
@@ -135,31 +147,15 @@ def _name_inputs(graph: Any, names: list[str]) -> None:
             given.name = name
 
 
-def _last_step(model: Any) -> Any:
-    """Return the classifier at the end: of a pipeline's options, skl2onnx hands on only some."""
-    while isinstance(model, Pipeline):
-        model = model[-1]
-    return model
-
-
-def _first_step(model: Any) -> Any:
-    """Return what takes the columns first, in pipelines, searches and calibration."""
-    if isinstance(model, Pipeline):
-        return _first_step(model[0])
-    if hasattr(model, "best_estimator_"):
-        return _first_step(model.best_estimator_)
-    if hasattr(model, "calibrated_classifiers_"):
-        return _first_step(model.calibrated_classifiers_[0].estimator)
-    return model
-
-
 def _metadata(model: Any) -> dict[str, str]:
     """Return what a file says of a model."""
     metadata = {"estimator": type(model).__name__, "skdnn_version": __version__}
     for key, name in (("classes", "classes_"), ("feature_names", "feature_names_in_")):
         values = getattr(model, name, None)
         if values is not None:
-            metadata[key] = json.dumps(values.tolist(), default=str)
+            # of several outputs, an array each
+            listed = [v.tolist() for v in values] if isinstance(values, list) else values.tolist()
+            metadata[key] = json.dumps(listed, default=str)
     return metadata
 
 
@@ -191,7 +187,7 @@ def input_types(model: Any, X: Any = None) -> list[tuple[str, Any]]:
     TypeError
         When a column of X holds neither text nor numbers.
     """
-    first = _first_step(model)
+    first = first_step(model)
     encoder = first.encoders_[0] if isinstance(first, DeepEnsembleClassifier) else first
     if isinstance(encoder, TableEncoder):
         return table_types(encoder)

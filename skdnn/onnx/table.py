@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
 
-from skdnn.onnx.graph import Graph
+from skdnn.onnx.graph import Graph, width_of
 from skdnn.preprocessing import TableEncoder
 from skdnn.preprocessing.encodings import FARTHEST, Category, Number
 from skdnn.preprocessing.layout import CLIP, Output
@@ -22,6 +22,7 @@ __all__ = [
     "check_inputs",
     "convert_table_encoder",
     "infer_encoded",
+    "parse_table_encoder",
     "table_types",
 ]
 
@@ -88,6 +89,13 @@ def check_inputs(operator: Any, encoder: TableEncoder, owner: str) -> None:
     """Raise unless the inputs are the columns of a fitted encoder, each of its type."""
     places = _places_of_columns(operator.inputs, encoder.n_features_in_, owner)
     names = getattr(encoder, "feature_names_in_", range(encoder.n_features_in_))
+    kinds = {isinstance(column, Category) and column.is_text for _, column in encoder._columns}
+    if len(operator.inputs) == 1 and len(kinds) > 1:
+        raise ValueError(
+            f"{owner} was fitted on columns of text and of numbers, which skl2onnx hands to it as "
+            "one, as those of an entry of a ColumnTransformer: make an entry of each kind, or "
+            f"give {owner} the whole table."
+        )
     for j, column in encoder._columns:
         wants_text = isinstance(column, Category) and column.is_text
         variable, _ = places[j]
@@ -97,6 +105,14 @@ def check_inputs(operator: Any, encoder: TableEncoder, owner: str) -> None:
                 f"Column {names[j]!r} held {wanted} in fit, and input {variable.raw_name!r} is of "
                 f"{found}: see skdnn.onnx.input_types for the types that {owner} takes."
             )
+
+
+def parse_table_encoder(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
+    """Declare an encoder's output, float32: skl2onnx would take it for as wide as the input."""
+    operator = scope.declare_local_operator("SkdnnTableEncoder", model)
+    operator.inputs = inputs
+    operator.outputs.append(scope.declare_local_variable("variable", FloatTensorType()))
+    return operator.outputs
 
 
 def infer_encoded(operator: Any) -> None:
@@ -115,7 +131,7 @@ def convert_table_encoder(scope: Any, operator: Any, container: Any) -> None:
 
 def _places_of_columns(inputs: Any, n_features: int, owner: str) -> list[tuple[Any, int]]:
     """Return which input each column is in, and where there."""
-    widths = [variable.type.shape[1] for variable in inputs]
+    widths = [width_of(variable) for variable in inputs]
     if len(inputs) == 1 and widths[0] is None:
         widths = [n_features]
     places = [
@@ -147,9 +163,9 @@ def add_prepared(graph: Graph, encoder: TableEncoder, inputs: Any) -> Prepared:
             numbers.append((first, j, column))
         else:
             x = _column(graph, *places[j])
-            if not encoder.categorical_features_[j]:  # numbers that may be names
-                x = graph.cast(x, np.float32)
-            tensors.append(_add_category(graph, x, column))
+            is_narrow = isinstance(places[j][0].type, FloatTensorType)
+            dtype = np.dtype(np.float32 if is_narrow else np.float64)
+            tensors.append(_add_category(graph, x, column, dtype))
             order += range(first, first + column.n_prepared)
         first += column.n_prepared
     if numbers:
@@ -162,7 +178,7 @@ def add_prepared(graph: Graph, encoder: TableEncoder, inputs: Any) -> Prepared:
 
 def _column(graph: Graph, variable: Any, k: int) -> str:
     """Return a column of an input, (n_samples, 1)."""
-    if variable.type.shape[1] == 1:
+    if width_of(variable) == 1:
         return variable.full_name
     return graph.columns(variable.full_name, [k])
 
@@ -188,8 +204,11 @@ def _add_numbers(graph: Graph, X: str, numbers: list[Number]) -> str:
     return graph.cast(graph.add("Where", graph.add("IsNaN", X), gap, clipped), np.float32)
 
 
-def _add_category(graph: Graph, x: str, category: Category) -> str:
-    """Return codes, and places among the log-odds if there are any, side by side."""
+def _add_category(graph: Graph, x: str, category: Category, dtype: np.dtype) -> str:
+    """Return codes, and places among the log-odds if there are any, side by side.
+
+    ``dtype`` is that of the column, if it is of numbers.
+    """
     parts = []
     if category.group:
         parts.append((category.codes.astype(np.float32), float(category.group), np.nan))
@@ -198,13 +217,14 @@ def _add_category(graph: Graph, x: str, category: Category) -> str:
         parts.append((np.arange(n_levels, dtype=np.float32), n_levels + 1.0, float(n_levels)))
     if category.is_text:
         return graph.side_by_side([_add_lookup(graph, x, category, *part) for part in parts])
-    x = graph.cast(x, np.float64)
+    levels, known = category.levels_in(dtype)
+    x = graph.cast(x, levels.dtype)
     # not one of a level's tests is true where there is none
-    is_level = graph.cast(graph.add("Equal", x, graph.constant(category.levels)), np.float32)
+    is_level = graph.cast(graph.add("Equal", x, graph.constant(levels)), np.float32)
     missing = graph.add("IsNaN", x)
     columns = []
     for values, unseen, gap in parts:
-        above = graph.constant((values - np.float32(unseen))[:, np.newaxis])
+        above = graph.constant((values[known] - np.float32(unseen))[:, np.newaxis])
         found = graph.add("MatMul", is_level, above)
         value = graph.add("Add", found, graph.constant(np.array(unseen, np.float32)))
         gap_value = graph.constant(np.array(gap, np.float32))

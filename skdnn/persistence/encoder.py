@@ -29,6 +29,7 @@ _COLUMNS: dict[str, tuple[str, Any]] = {
     "n_edges": ("i8", 0),
     "n_levels": ("i8", 0),
     "is_text": ("?", False),
+    "is_float32": ("?", False),
     "group": ("i8", -1),
     "has_log_odds": ("?", False),
 }
@@ -85,6 +86,7 @@ def _pack_columns(encoder: TableEncoder) -> dict[str, Array]:
             found |= {
                 "n_levels": len(column.levels),
                 "is_text": column.is_text,
+                "is_float32": column.levels.dtype == np.float32,
                 "group": column.group,
             }
             if column.by_target:
@@ -209,6 +211,15 @@ def _unpack_scaler(mine: _Stored, n_samples: Any, n: int, names: Array | None) -
     return scaler
 
 
+def _as_float32(levels: Array, source: int) -> Array:
+    """Return levels in the dtype that they had in fit."""
+    with np.errstate(all="ignore"):
+        narrow = levels.astype(np.float32)
+    if (narrow != levels).any():
+        raise ValueError(f"the categories of column {source} are no numbers of float32.")
+    return narrow
+
+
 def _unpack_columns(
     mine: _Stored, mask: Array
 ) -> tuple[list[tuple[int, Number | Category]], list[Array], list[Array]]:
@@ -256,6 +267,8 @@ def _unpack_columns(
         if not mask[source] and (found["is_text"] or group):
             raise ValueError(f"the names of column {source} are none of numbers.")
         levels = take("text_levels" if found["is_text"] else "number_levels", n_levels)
+        if found["is_float32"] and not found["is_text"]:
+            levels = _as_float32(levels, source)
         codes = take("codes", n_levels)
         allowed = n_levels if group < 0 else group + 1
         if n_levels < 1 or group < -1 or codes.min() < 0 or codes.max() >= allowed:

@@ -221,7 +221,8 @@ def _of_pandas(series: Any) -> Array:
         if present.size and not are_exact(present.min(), present.max()):
             return series.to_numpy(dtype=object)
     if kind in "iuf":
-        return series.to_numpy(dtype=np.float64, na_value=np.nan)
+        is_narrow = getattr(dtype, "numpy_dtype", None) == np.float32
+        return series.to_numpy(dtype=np.float32 if is_narrow else np.float64, na_value=np.nan)
     if kind == "b":
         return series.to_numpy(dtype=object, na_value=None)
     if str(dtype).startswith("date"):  # days of pyarrow
@@ -322,5 +323,7 @@ def hash_cells(X: Any) -> str:
         except (TypeError, ValueError):  # of what a transformer of the user's may know
             continue
         is_text = cells.dtype == object
-        digest.update(repr(cells.tolist()).encode() if is_text else cells.tobytes())
+        digest.update(
+            repr(cells.tolist()).encode() if is_text else cells.astype(np.float64).tobytes()
+        )
     return digest.hexdigest()

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from sklearn.tree import DecisionTreeClassifier
@@ -91,7 +92,7 @@ class Category:
     Parameters
     ----------
     levels : ndarray of shape (n_levels,)
-        Sorted, float64 or objects that are text.
+        Sorted: objects that are text, or floats in the dtype that the column had in fit.
     codes : ndarray of shape (n_levels,)
         The output that stands for each.
     group : int
@@ -127,6 +128,22 @@ class Category:
         """Number of log-odds: of levels, of gaps, and of what was never seen, which is 0."""
         return len(self.levels) + 2
 
+    def levels_in(self, dtype: Any) -> tuple[Array, Array]:
+        """Return the levels as numbers of a dtype are compared with them, and their places.
+
+        Where either are float32, both are compared as such: a table is then the same in both
+        dtypes. Levels that float32 makes one are none of its numbers, but for the one that is
+        exactly this.
+        """
+        if self.levels.dtype == dtype or dtype != np.float32:
+            return self.levels, np.arange(len(self.levels))
+        with np.errstate(all="ignore"):
+            rounded = self.levels.astype(np.float32)
+        differs = np.concatenate([[True], rounded[1:] != rounded[:-1], [True]])
+        is_one = differs[1:] & differs[:-1] & np.isfinite(rounded)
+        places = np.flatnonzero(is_one | (rounded == self.levels))
+        return rounded[places], places
+
     def _find(self, categories: Array, missing: Array) -> Array:
         """Return the place of each among the levels, that of gaps, and that of none of them.
 
@@ -137,8 +154,13 @@ class Category:
         present = categories[~missing]
         if not self.is_text:
             present = _as_numbers(present)
-            nearest = np.searchsorted(self.levels, present).clip(max=len(self.levels) - 1)
-            places[~missing] = np.where(self.levels[nearest] == present, nearest, n_levels + 1)
+            levels, place = self.levels_in(present.dtype)
+            with np.errstate(all="ignore"):  # what is beyond float32 is no level
+                present = present.astype(levels.dtype)
+            nearest = np.searchsorted(levels, present)
+            levels, place = np.append(levels, np.nan), np.append(place, n_levels + 1)
+            is_level = levels[nearest] == present
+            places[~missing] = np.where(is_level, place[nearest], n_levels + 1)
         elif present.size:
             known = {level: place for place, level in enumerate(self.levels.tolist())}
             places[~missing] = [known.get(value, n_levels + 1) for value in present.tolist()]

@@ -30,7 +30,6 @@ from skdnn.preprocessing.log_odds import (
     BINS_BESIDE_NAMES,
     are_names,
     are_two_classes,
-    as_names,
     check_target,
     gaps_tell,
     has_log_odds,
@@ -204,7 +203,7 @@ class LearnedColumns(Learned, BaseEstimator):
             return
         numbers = [(j, column) for j, column in self._columns if isinstance(column, Number)]
         for j, number in numbers:
-            values = as_names(numbers_of(table.values(j), table.names[j]))
+            values = numbers_of(table.values(j), table.names[j])
             names = learn_names(values)
             if names is not None:
                 self._columns.append((j, names))

@@ -19,7 +19,6 @@ __all__ = [
     "BINS_BESIDE_NAMES",
     "are_names",
     "are_two_classes",
-    "as_names",
     "check_target",
     "gaps_tell",
     "has_log_odds",
@@ -60,7 +59,7 @@ def learn_names(numbers: Array) -> Category | None:
     Parameters
     ----------
     numbers : ndarray of shape (n_samples,)
-        As of `as_names`, with NaN for gaps.
+        As of `numbers_of`, with NaN for gaps.
     """
     n_rows = np.count_nonzero(~np.isnan(numbers))
     names = np.unique(numbers)
@@ -68,12 +67,6 @@ def learn_names(numbers: Array) -> Category | None:
     if names.size < _FEWEST_NAMES or n_rows < _ROWS_OF_A_NAME * names.size:
         return None
     return Category(names, np.zeros(names.size, np.intp), group=0, by_target=True)
-
-
-def as_names(numbers: Array) -> Array:
-    """Return numbers as they are compared: the same of float32 as of float64."""
-    with np.errstate(all="ignore"):
-        return numbers.astype(np.float32).astype(np.float64)
 
 
 def are_names(places: Array, numbers: Array, edges: Array, positive: Array) -> bool:

@@ -20,7 +20,6 @@ from skdnn.parameters import ENCODER_CONSTRAINTS, fit_context
 from skdnn.preprocessing.columns import Table
 from skdnn.preprocessing.encodings import Number
 from skdnn.preprocessing.learned_columns import LearnedColumns, fill
-from skdnn.preprocessing.log_odds import as_names
 from skdnn.preprocessing.values import categories_of, numbers_of, unit_of
 
 __all__ = ["TableEncoder"]
@@ -255,7 +254,7 @@ class TableEncoder(LearnedColumns, TransformerMixin, BaseEstimator):
             elif self.categorical_features_[j]:
                 data = categories_of(values, to_text=column.is_text)
             else:
-                data = as_names(numbers_of(values, table.names[j]))
+                data = numbers_of(values, table.names[j])
             fill(prepared[:, place : place + column.n_prepared], column.prepare(data))
         return prepared
 

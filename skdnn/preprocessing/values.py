@@ -151,14 +151,14 @@ def categories_of(values: Array, *, to_text: bool = False) -> Array:
     Returns
     -------
     categories : ndarray of shape (n_samples,)
-        float64 with NaN for gaps if all values are numbers or booleans, and finite; otherwise
-        objects, text with None for gaps.
+        Floats with NaN for gaps if all values are numbers or booleans, and finite: float32 if the
+        values are, else float64. Otherwise objects, text with None for gaps.
     """
     kind = values.dtype.kind
     if kind in "biuf" and not to_text:
         extremes = (values.min(initial=0), values.max(initial=0)) if kind in "iu" else ()
         if are_exact(*extremes) and not np.isinf(values).any():
-            return values.astype(np.float64)
+            return values.astype(_float_of({values.dtype.type}))
     categories = np.full(len(values), None, object)
     if kind in "Mm":
         missing = np.isnat(values)
@@ -175,12 +175,17 @@ def categories_of(values: Array, *, to_text: bool = False) -> Array:
     if present and not to_text and all(issubclass(type_, NUMBERS) for type_ in types):
         numbers = _exact(present)
         if numbers is not None:
-            categories = np.full(len(values), np.nan)
+            categories = np.full(len(values), np.nan, _float_of(types))
             categories[~missing] = numbers
             return categories
     texts = present if types == {str} else [_as_text(value) for value in present]
     categories[~missing] = np.array(texts, object)
     return categories
+
+
+def _float_of(types: set[type]) -> Any:
+    """Return the dtype of numbers of some types, in which they are compared."""
+    return np.float32 if types == {np.float32} else np.float64
 
 
 def _moment_texts(moments: Array) -> Array:

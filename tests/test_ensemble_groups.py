@@ -1,0 +1,53 @@
+"""Folds of groups, which are whole, for DeepEnsembleClassifier."""
+
+import numpy as np
+import pytest
+from sklearn.model_selection import GroupKFold
+
+from skdnn import DeepBinaryClassifier, DeepEnsembleClassifier
+from skdnn.ensemble.folds import Rows, make_folds
+
+SMALL = DeepBinaryClassifier((4,), learning_rate_init=0.01, max_iter=3, tol=None)
+
+
+def small(**parameters):
+    return DeepEnsembleClassifier(SMALL, **{"n_estimators": 4, "random_state": 0} | parameters)
+
+
+def test_groups_that_hold_a_class_together_are_told():
+    X = np.random.RandomState(0).standard_normal((240, 2))
+    groups = np.arange(len(X)) // 15
+    with pytest.raises(ValueError, match="all rows of class True in one group, 0, but each"):
+        small(n_estimators=8).fit(X, groups == 0, groups=groups)
+    with pytest.raises(ValueError, match="All others are in groups that are set aside"):
+        small(n_estimators=8, cv=GroupKFold(4)).fit(X, groups == 0, groups=groups)
+
+
+def test_groups_of_any_sizes_make_folds():
+    sizes = [25, 26, 3, 1, 1]
+    groups, y = np.repeat(range(5), sizes), np.repeat([0, 0, 1, 1, 1], sizes)
+    X = np.random.RandomState(0).standard_normal((56, 2))
+    for random_state in range(3):
+        model = small(n_estimators=16, random_state=random_state).fit(X, y, groups=groups)
+        judged = np.isfinite(model.oof_decision_function_)
+        assert all(np.unique(judged[groups == group]).size == 1 for group in range(5))
+
+
+def random_groups(rng):
+    """Return groups of any sizes, and labels of which each is in two groups."""
+    n_groups = rng.randint(4, 8)
+    sizes = rng.choice([1, 3, 40], n_groups)
+    groups, last = np.repeat(np.arange(n_groups), sizes), np.cumsum(sizes) - 1
+    y = rng.rand(n_groups)[groups] > 0.5
+    y[last[:4]] = [True, True, False, False]
+    return groups, y
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_folds_of_groups_can_be_used_wherever_each_class_is_in_two(seed):
+    groups, y = random_groups(np.random.RandomState(seed))
+    rows = Rows(groups, y, y, None, groups)
+    for fold in make_folds(8, 16, rows, root=seed):
+        assert np.unique(y[fold.train]).size == 2
+        assert fold.held_out.size
+        assert not np.isin(groups[fold.held_out], groups[fold.train]).any()
