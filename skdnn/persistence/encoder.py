@@ -34,7 +34,7 @@ _COLUMNS: dict[str, tuple[str, Any]] = {
     "has_log_odds": ("?", False),
 }
 # Which earlier files lack
-_LATER = ("unit", "marks_gaps")
+_LATER = ("unit", "marks_gaps", "is_float32")
 # What the numbers of a column are
 _UNITS = ("", "number", "date", "duration")
 # All columns' entries, one after the other
@@ -267,7 +267,7 @@ def _unpack_columns(
         if not mask[source] and (found["is_text"] or group):
             raise ValueError(f"the names of column {source} are none of numbers.")
         levels = take("text_levels" if found["is_text"] else "number_levels", n_levels)
-        if found["is_float32"] and not found["is_text"]:
+        if found.get("is_float32") and not found["is_text"]:
             levels = _as_float32(levels, source)
         codes = take("codes", n_levels)
         allowed = n_levels if group < 0 else group + 1
