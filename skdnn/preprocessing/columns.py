@@ -14,7 +14,8 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skdnn.datasets.rows import is_on_disk
-from skdnn.preprocessing.values import DATES, GAPS, NUMBERS, SECOND, are_exact, categories_of
+from skdnn.preprocessing.moments import DATES
+from skdnn.preprocessing.values import GAPS, NUMBERS, are_exact, categories_of
 
 __all__ = [
     "Table",
@@ -176,8 +177,7 @@ def check_table(X: Any, estimator: Any, *, reset: bool, accept_sparse: bool = Fa
     if is_on_disk(X):
         raise TypeError(f"A table must be in memory, and {X!r} is in a file: give X[:].")
     if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
-        X = X.astype(np.result_type(X.dtype, np.float32) if X.dtype.kind in "biuf" else object)
-        X = X.filled(np.nan)
+        X = _with_gaps(X)
     if not hasattr(X, "dtype"):
         listed = np.asarray(X)
         # numbers stay numbers where text stands beside them
@@ -186,6 +186,14 @@ def check_table(X: Any, estimator: Any, *, reset: bool, accept_sparse: bool = Fa
     return validate_data(
         estimator, X, reset=reset, accept_sparse=sparse, dtype=None, ensure_all_finite=False
     )
+
+
+def _with_gaps(X: Any) -> Array:
+    """Return a masked array with gaps where it is masked."""
+    if X.dtype.kind in "mM":  # as objects, nanoseconds would be integers
+        return X.filled(np.array("NaT", X.dtype))
+    X = X.astype(np.result_type(X.dtype, np.float32) if X.dtype.kind in "biuf" else object)
+    return X.filled(np.nan)
 
 
 def _is_categorical(dtype: Any) -> bool:
@@ -230,7 +238,8 @@ def _of_pandas(series: Any) -> Array:
     if kind in "Mm":
         zone = getattr(dtype, "tz", None) or getattr(getattr(dtype, "pyarrow_dtype", 0), "tz", None)
         moments = series.dt.tz_convert(None) if zone else series
-        return moments.to_numpy(dtype=SECOND[kind])
+        unit = getattr(dtype, "unit", None) or dtype.pyarrow_dtype.unit
+        return moments.to_numpy(dtype=f"{kind}8[{unit}]")
     return np.asarray(series.to_numpy())
 
 
