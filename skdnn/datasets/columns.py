@@ -49,7 +49,8 @@ def check_columns(X: Any, error: Exception) -> None:
     for j, (name, dtype) in enumerate(_columns(X)):
         values = _values(X, j)
         try:
-            is_number = values.astype(np.float64).ndim == 1
+            # complex numbers would be cast, with a warning
+            is_number = values.dtype.kind != "c" and values.astype(np.float64).ndim == 1
         except (TypeError, ValueError):
             is_number = False
         if values.ndim == 1 and not is_number:

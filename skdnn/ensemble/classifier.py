@@ -224,7 +224,7 @@ class DeepEnsembleClassifier(
         DivergenceError
             When the training of a network leaves the finite numbers.
         """
-        with self._unchanged_on_error():
+        with self._unchanged_on_error(), np.errstate(all="ignore"):
             self._fit(X, y, sample_weight, groups)
         return self
 
@@ -337,7 +337,7 @@ class DeepEnsembleClassifier(
         """Return the probability of each class, (2, n_samples)."""
         X = self._check_new(X)
         sums = np.zeros((2, X.shape[0]))
-        with single_blas_thread():
+        with single_blas_thread(), np.errstate(all="ignore"):
             for rows, members, logits in self._member_logits(X):
                 logits = logits.astype(np.float64)
                 weights = self.estimator_weights_[members]
@@ -442,7 +442,7 @@ class DeepEnsembleClassifier(
         """
         table = self._check_new(X)
         probabilities = np.empty((table.shape[0], len(self.estimators_)))
-        with single_blas_thread():
+        with single_blas_thread(), np.errstate(all="ignore"):
             for rows, members, logits in self._member_logits(table):
                 probabilities[rows, members] = probability(logits.astype(np.float64)).T
         return probabilities

@@ -316,6 +316,7 @@ def find_categories(given: Any, table: Table, has_names: bool) -> Array:
     return mask
 
 
+@np.errstate(all="ignore")  # whatever the caller set
 def hash_cells(X: Any) -> str:
     """Return a hash of the cells of a table, the same whatever holds them.
 

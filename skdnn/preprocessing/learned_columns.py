@@ -90,6 +90,7 @@ class LearnedColumns(Learned, BaseEstimator):
     missing_indicator: bool
     random_state: Any
 
+    @np.errstate(all="ignore")  # whatever the caller set
     def _learn(self, X: Any, y: Any) -> tuple[Any, Array | None]:
         """Learn the encoding; return what is prepared of X, and log-odds, each from other rows."""
         self.dropped_features_: dict[str, str] = {}
@@ -308,6 +309,7 @@ class LearnedColumns(Learned, BaseEstimator):
         )
         return columns[[output.source for output in self._layout.outputs]]
 
+    @np.errstate(all="ignore")  # whatever the caller set
     def _of_rows(
         self, prepared: Array, y: Any, parameters: dict[str, Any] | None = None
     ) -> tuple[Self, Array | None]:
