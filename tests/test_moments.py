@@ -119,3 +119,13 @@ def test_zoned_dates_keep_their_nanoseconds():
     dates = pd.Series(pd.to_datetime(nanoseconds("M8"))).dt.tz_localize("Asia/Tokyo")
     (encoded,) = TableEncoder(n_bins=0).fit_transform(dates.to_frame("d")).T
     assert (np.diff(encoded[:4]) > 0).all()
+
+
+@pytest.mark.parametrize(
+    "hold", [pd.Series, pl.Series, lambda days: pd.Series(days).astype(object)]
+)
+def test_dates_that_are_named_as_categories_are_not_warned_of(hold):
+    days = hold(np.arange(100).astype("M8[D]").astype("M8[us]"))
+    table = pl.DataFrame({"d": days}) if isinstance(days, pl.Series) else days.to_frame("d")
+    encoder = TableEncoder(["d"], max_levels=20, min_frequency=1)
+    assert encoder.fit_transform(table).shape == (100, 21)

@@ -176,7 +176,8 @@ class LearnedColumns(Learned, BaseEstimator):
         category = learn_category(categories, self.max_levels, self.min_frequency)
         if isinstance(category, str):
             return category
-        if category.group >= 0 and category.is_text and are_dates(category.levels):
+        may_be_dates = category.group >= 0 and category.is_text and are_dates(category.levels)
+        if may_be_dates and unit_of(values) != "date":
             warn(
                 f"Column {name!r} holds dates as text, like {category.levels[0]!r}, and is encoded "
                 f"as {len(category.levels)} categories. Make dates of them: pandas.to_datetime."
