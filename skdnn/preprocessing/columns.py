@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skdnn.datasets.columns import check_collected
 from skdnn.datasets.rows import is_on_disk
 from skdnn.preprocessing.moments import DATES
 from skdnn.preprocessing.values import GAPS, NUMBERS, are_exact, categories_of
@@ -161,8 +162,12 @@ def check_table(X: Any, estimator: Any, *, reset: bool, accept_sparse: bool = Fa
     ValueError, TypeError
         For anything else.
     """
-    if hasattr(X, "collect") and not hasattr(X, "shape"):
-        raise TypeError(f"X is a {type(X).__name__}, of which no row is known: give X.collect().")
+    check_collected(X)
+    if is_frame(X) and hasattr(X, "__dask_graph__"):
+        raise TypeError(
+            "X is a DataFrame of Dask, whose rows are on its workers: give X.compute(), or take "
+            "skdnn.dask.DaskDeepBinaryClassifier, which trains on numbers where they are."
+        )
     if hasattr(X, "column_names") and hasattr(X, "to_pandas"):  # a Table of pyarrow
         X = X.to_pandas(integer_object_nulls=True)
     if is_frame(X):
@@ -212,7 +217,8 @@ def _to_numpy(series: Any) -> Array:
 
 
 def _of_polars(series: Any) -> Array:
-    if series.dtype.is_integer() and series.null_count():
+    is_wide = str(series.dtype).endswith("Int128")  # of which NumPy has none
+    if series.dtype.is_integer() and (is_wide or series.null_count()):
         return np.array(series.to_list(), object)
     return np.asarray(series.to_numpy())
 

@@ -118,7 +118,7 @@ class LearnedColumns(Learned, BaseEstimator):
         """Learn the columns, but for copies of earlier ones; return what is prepared of them."""
         n_high = np.count_nonzero(self.categorical_features_)
         prepared = np.empty((table.n_rows, table.n_columns + n_high), np.float32)
-        seen: dict[bytes, str] = {}
+        seen: dict[bytes, int] = {}
         n_prepared = 0
         for j, name in enumerate(table.names):
             learned = self._learn_column(table, j, y)
@@ -131,9 +131,11 @@ class LearnedColumns(Learned, BaseEstimator):
             key = hashlib.sha256(place.tobytes()).digest()
             key += type(column).__name__.encode()
             if key in seen:
-                self.dropped_features_[name] = f"a copy of {seen[key]!r}"
+                first = seen[key]
+                how = " in float64" if _are_merged(table.values(j), table.values(first)) else ""
+                self.dropped_features_[name] = f"a copy of {table.names[first]!r}{how}"
                 continue
-            seen[key] = name
+            seen[key] = j
             n_prepared += len(parts)
             self._columns.append((j, column))
         if not self._columns:
@@ -327,6 +329,14 @@ class LearnedColumns(Learned, BaseEstimator):
         crossed = encoder._learn_layout(prepared, y, self._edges if keeps_bins else None)
         is_same = keeps_bins and not (self.encodes_target_ or encoder.encodes_target_)
         return (self if is_same else encoder), crossed
+
+
+def _are_merged(integers: Array, others: Array) -> bool:
+    """Return whether two columns are of integers that only float64 makes the same."""
+    if not {integers.dtype.kind, others.dtype.kind} <= {"i", "u"}:
+        return False
+    is_same = np.array_equal(integers.astype(np.float64), others.astype(np.float64))
+    return is_same and not np.array_equal(integers, others)
 
 
 def fill(place: Array, parts: list[Array]) -> None:

@@ -301,6 +301,7 @@ def _weighted(
         try:
             if any(isinstance(weight, str | None) for weight in given):
                 raise TypeError("a weight is no number")
+            check_numbers(given)
             by_class = np.array(given, float)
         except (TypeError, ValueError) as error:
             raise ValueError(
