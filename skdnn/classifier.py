@@ -292,6 +292,7 @@ class DeepBinaryClassifier(
     # What a subclass with its data elsewhere puts in its place
     _preparation_type: type[Preparation] = Preparation
     _tells_outcome = True  # in warnings
+    _takes_arrays = True  # rows in memory, as the networks of an ensemble must
 
     def __init__(
         self,

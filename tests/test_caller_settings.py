@@ -98,3 +98,36 @@ def test_ensemble_raises_nothing(raising):
     assert np.isfinite(model.predict_log_proba(table())).all()
     assert np.isfinite(model.decision_function(table())).all()
     assert model.member_proba(table()).shape == (60, 2)
+
+
+TINY_AND_HUGE = np.column_stack([np.geomspace(1e-320, 1e-30, 60), np.geomspace(1e-300, 1e300, 60)])
+
+
+def test_ensemble_of_sure_networks_raises_nothing(raising):
+    sure = DeepBinaryClassifier((8,), solver="lbfgs", alpha=0, max_iter=200, random_state=0)
+    model = DeepEnsembleClassifier(sure, n_estimators=4, random_state=0)
+    for n_jobs in (1, 2):
+        model.set_params(n_jobs=n_jobs).fit(X, y, np.full(60, 1e-300))
+        assert np.isfinite(model.predict_log_proba(1e3 * X)).all()
+        assert np.isfinite(model.oof_log_loss_)
+
+
+@pytest.mark.parametrize("categorical_features", [None, [0]])
+@pytest.mark.parametrize("bins", ["tree", "quantile"])
+def test_encoder_of_tiny_and_huge_numbers_raises_nothing(bins, categorical_features, raising):
+    encoder = TableEncoder(categorical_features, bins=bins, random_state=0)
+    encoder.fit(TINY_AND_HUGE, y).transform(TINY_AND_HUGE[::-1])
+    encoder.transform(TINY_AND_HUGE.astype(object))
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).max == np.finfo(float).max, reason="as wide as float64")
+def test_long_numbers_beyond_float64_are_infinite_without_a_warning():
+    wide = np.array([[1], [2], [np.finfo(np.longdouble).max]])
+    encoded = TableEncoder(n_bins=0).fit(wide).transform(wide)
+    assert (np.diff(encoded[:, 0]) > 0).all()
+
+
+def test_complex_column_of_a_frame_is_named_without_a_warning():
+    frame = pd.DataFrame({"a": X[:, 0], "z": X[:, 0] + 1j})
+    with pytest.raises(ValueError, match="Column 'z' of X, complex128, is not of numbers"):
+        make_model().fit(frame, y)

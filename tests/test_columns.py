@@ -2,13 +2,15 @@
 
 import datetime
 
+import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow
 import pytest
 
-from skdnn import DeepBinaryClassifier
+from skdnn import DeepBinaryClassifier, DeepEnsembleClassifier
+from skdnn.preprocessing import TableEncoder
 from tests.models import assert_same_bits, make_model
 
 y = np.arange(20) % 2
@@ -83,3 +85,56 @@ def test_columns_of_numbers_are_trained_on_whatever_holds_them(frame):
     X = np.column_stack([*columns.values()])
     of_frame, of_array = (make_model(max_iter=3).fit(rows, y) for rows in (frame(columns), X))
     assert_same_bits(of_frame, of_array)
+
+
+@pytest.mark.parametrize("column", ["dates", "zoned dates", "durations", "days of polars"])
+def test_dates_without_an_encoder_are_named(column):
+    frame, dates = COLUMNS[column]
+    model = DeepEnsembleClassifier(make_model(hidden=(), max_iter=2), n_estimators=2, encoder=None)
+    X = frame({"number": NUMBERS, "other": dates})
+    with pytest.raises(TypeError, match=r"Column 'other' of X.* leave encoder=None out"):
+        model.fit(X, y)
+    model.fit(X[["number"]], y)
+    with pytest.raises(TypeError, match=r"Column 'number' of X.* leave encoder=None out"):
+        model.predict(frame({"number": dates}))
+
+
+def test_rows_that_are_not_collected_are_refused():
+    X = pl.DataFrame({"a": NUMBERS})
+    model = make_model(max_iter=2).fit(X, y)
+    for method in (
+        lambda lazy: model.fit(lazy, y),
+        model.predict,
+        lambda lazy: model.score(lazy, y),
+    ):
+        with pytest.raises(TypeError, match=r"X is a LazyFrame.* give X\.collect\(\)"):
+            method(X.lazy())
+
+
+def test_frame_of_dask_is_no_table_in_memory():
+    X = pd.DataFrame({"a": NUMBERS})
+    lazy = dd.from_pandas(X, npartitions=2)
+    ensemble = DeepEnsembleClassifier(make_model(max_iter=2), n_estimators=2).fit(X, y)
+    for method in (lambda rows: ensemble.fit(rows, y), ensemble.predict, TableEncoder().fit):
+        with pytest.raises(TypeError, match=r"DataFrame of Dask.* give X\.compute\(\), or take"):
+            method(lazy)
+
+
+@pytest.mark.parametrize("dtype", [pl.Int128, pl.UInt128])
+def test_long_integers_of_polars_are_numbers_with_and_without_gaps(dtype):
+    numbers = [*range(9), 2**70]
+    X = pl.DataFrame({"a": pl.Series(numbers, dtype=dtype)})
+    expected = TableEncoder().fit(pl.DataFrame({"a": [float(number) for number in numbers]}))
+    encoded = TableEncoder().fit_transform(X)
+    np.testing.assert_array_equal(encoded, expected.transform(X))
+    gaps = pl.concat([X, pl.DataFrame({"a": pl.Series([None], dtype=dtype)})])
+    assert TableEncoder().fit_transform(gaps).shape[0] == 11
+
+
+def test_integers_that_float64_makes_the_same_are_a_copy_in_it():
+    X = pd.DataFrame({"a": 2**60 + 300 * np.arange(20), "b": NUMBERS**2})
+    X = X.assign(c=X["a"] + 1, d=X["a"])
+    assert TableEncoder().fit(X).dropped_features_ == {
+        "c": "a copy of 'a' in float64",
+        "d": "a copy of 'a'",
+    }

@@ -39,6 +39,7 @@ from sklearn.utils._testing import assert_allclose_dense_sparse
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skdnn import Checkpoint, DeepBinaryClassifier, DeepEnsembleClassifier, load_model, save_model
+from skdnn.dask import DaskDeepBinaryClassifier
 from skdnn.preprocessing import TableEncoder
 
 SMALL = DeepBinaryClassifier((8,), learning_rate_init=0.01, alpha=1, max_iter=10, tol=None)
@@ -872,6 +873,7 @@ def test_parameters_of_the_default_network_cannot_be_set():
         ({"encoder": None, "categorical_features": [0]}, "give it to that"),
         ({"kinds": [("auto", None), ("Auto", None)]}, "must be 'auto', None or a transformer"),
         ({"kinds": [("auto", None), (None, 5)]}, "estimator must be a DeepBinaryClassifier"),
+        ({"kinds": [(None, DaskDeepBinaryClassifier())]}, "a DaskDeepBinaryClassifier does not"),
         ({"cv": [(np.arange(60), np.arange(60, 999))]}, "cv must give pairs of rows"),
         ({"cv": [1]}, "cv must give pairs of rows"),
         ({"cv": [None]}, "cv must give pairs of rows"),

@@ -1,11 +1,13 @@
 """Labels of every kind: taken as what they hold, or refused by name."""
 
 import dask.array as da
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 from distributed import Client
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 from sklearn.metrics import f1_score, make_scorer, recall_score
 
 from skdnn import DeepBinaryClassifier, DeepEnsembleClassifier
@@ -230,3 +232,17 @@ def test_text_of_any_width_is_text(X):
 def test_huge_numbers_that_are_no_labels_are_told_without_warnings(X, model):
     with pytest.raises(ValueError, match="Unknown label type: continuous"):
         model.fit(X, np.where(X[:, 0] > 0, 1e300, 0.0))
+
+
+@pytest.mark.parametrize("labels", [["no", "yes"], [0, 1], [False, True]], ids=str)
+def test_labels_of_an_open_file_are_those_of_an_array(X, labels, tmp_path):
+    y = np.array(labels)[(X[:, 0] > 0).astype(int)]
+    dtype = h5py.string_dtype() if y.dtype.kind == "U" else y.dtype
+    with h5py.File(tmp_path / "labels.h5", "w") as file:
+        stored = file.create_dataset("y", data=y.tolist(), dtype=dtype)
+        for model in (make(), DeepEnsembleClassifier(make(), n_estimators=2, random_state=0)):
+            fitted, expected = clone(model).fit(X, stored), clone(model).fit(X, y)
+            assert_array_equal(fitted.predict(X), expected.predict(X))
+            assert fitted.score(X, stored) == expected.score(X, y)
+        encoder = TableEncoder(bins="tree", random_state=0)
+        assert_array_equal(encoder.fit_transform(X, stored), encoder.fit_transform(X, y))

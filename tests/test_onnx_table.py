@@ -181,7 +181,7 @@ def test_encoder_is_saved_without_a_network(model, table, tmp_path):
     skdnn.onnx.save(model, tmp_path / "encoder.onnx")
     (encoded,) = run(str(tmp_path / "encoder.onnx"), X)
     assert_allclose(encoded, model.transform(X), rtol=0, atol=1e-6)
-    with pytest.raises(ValueError, match="zipmap=True, but TableEncoder gives no probabilities"):
+    with pytest.raises(ValueError, match="zipmap=True, but skl2onnx has none of TableEncoder"):
         skdnn.onnx.save(model, tmp_path / "encoder.onnx", zipmap=True)
 
 

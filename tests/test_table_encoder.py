@@ -313,7 +313,7 @@ def test_float32_and_float64_encode_alike(rng):
     [
         ([2**60, 2**60 + 1], "constant in float64"),
         (np.array([2**60, 2**60 + 1], object), "constant in float64"),
-        (np.array([0, 1], "M8[ns]"), "constant in float64"),
+        (np.array([2**60, 2**60 + 1], "M8[ns]"), "constant in float64"),
         ([2**60, 2**60], "constant"),
         ([Decimal(1), 1.0], "constant"),
         ([0.0, -0.0], "constant"),

@@ -352,7 +352,9 @@ def test_weights_whose_sum_overflows_are_named(weights, data):
         make_model(**params).fit(*data, sample_weight)
 
 
-@pytest.mark.parametrize("weight", ["a", "2", None])
+@pytest.mark.parametrize(
+    "weight", ["a", "2", b"2", None, np.timedelta64(1, "s"), np.datetime64(1, "s")]
+)
 def test_class_weights_that_are_no_numbers_are_named(weight, data):
     with pytest.raises(ValueError, match="class_weight must map labels to numbers"):
         make_model(class_weight={0: weight}).fit(*data)

@@ -103,6 +103,7 @@ class DaskDeepBinaryClassifier(DeepBinaryClassifier):
     }
     _unsaved_parameters = ("client", "timeout")
     _preparation_type = DaskPreparation
+    _takes_arrays = False
 
     def __init__(
         self,

@@ -11,18 +11,24 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["check_columns", "check_no_dates"]
+__all__ = ["check_collected", "check_columns", "check_no_dates"]
 
 Array = np.ndarray
 
 _DATES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
+_NO_NUMBERS = "not of numbers, which are all that a network takes"
 _ADVICE = (
-    "not of numbers, which are all that a network takes: encode X by "
-    "skdnn.preprocessing.TableEncoder in a Pipeline, or take DeepEnsembleClassifier."
+    "encode X by skdnn.preprocessing.TableEncoder in a Pipeline, or take DeepEnsembleClassifier."
 )
 
 
-def check_no_dates(X: Any) -> None:
+def check_collected(X: Any) -> None:
+    """Raise TypeError for a LazyFrame, of polars."""
+    if hasattr(X, "collect") and not hasattr(X, "shape"):
+        raise TypeError(f"X is a {type(X).__name__}, of which no row is known: give X.collect().")
+
+
+def check_no_dates(X: Any, advice: str = _ADVICE) -> None:
     """Raise TypeError if rows hold dates, times or durations.
 
     NumPy would take them for numbers where no others are beside them, whose unit depends on what
@@ -31,17 +37,20 @@ def check_no_dates(X: Any) -> None:
     Parameters
     ----------
     X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
+    advice : str, default=to encode X
+        What the caller's user can do.
     """
+    check_collected(X)
     for j, (name, dtype) in enumerate(_columns(X)):
         if not _is_numeric(dtype) and _are_dates(_values(X, j)):
-            raise TypeError(f"Column {name!r} of X, {dtype}, is {_ADVICE}")
+            raise TypeError(f"Column {name!r} of X, {dtype}, is {_NO_NUMBERS}: {advice}")
     if isinstance(X, list | tuple):
         try:
             X = np.asarray(X)
         except ValueError:  # scikit-learn says what is wrong with it
             return
     if isinstance(X, np.ndarray) and not _is_numeric(X.dtype) and _are_dates(X):
-        raise TypeError(f"X holds {_found(X)}, and is {_ADVICE}")
+        raise TypeError(f"X holds {_found(X)}, and is {_NO_NUMBERS}: {advice}")
 
 
 def check_columns(X: Any, error: Exception) -> None:
@@ -49,11 +58,14 @@ def check_columns(X: Any, error: Exception) -> None:
     for j, (name, dtype) in enumerate(_columns(X)):
         values = _values(X, j)
         try:
-            is_number = values.astype(np.float64).ndim == 1
+            # complex numbers would be cast, with a warning
+            is_number = values.dtype.kind != "c" and values.astype(np.float64).ndim == 1
         except (TypeError, ValueError):
             is_number = False
         if values.ndim == 1 and not is_number:
-            raise type(error)(f"Column {name!r} of X, {dtype}, is {_ADVICE} {error}") from error
+            raise type(error)(
+                f"Column {name!r} of X, {dtype}, is {_NO_NUMBERS}: {_ADVICE} {error}"
+            ) from error
 
 
 def _columns(X: Any) -> Iterator[tuple[Any, Any]]:

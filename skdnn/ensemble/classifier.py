@@ -80,8 +80,9 @@ class DeepEnsembleClassifier(
         is the share of the columns that each network sees, drawn at random [3]_.
     cv : int, splitter or iterable, default=None
         The folds. An int: so many, stratified and shuffled, by groups if there are any; fewer
-        where a class has fewer rows. None: as many as there are networks of a kind, from 4 to 8.
-        Where there are more networks than folds, they are shuffled again.
+        where a class has fewer rows, or groups would leave one empty. None: as many as there are
+        networks of a kind, from 4 to 8. Where there are more networks than folds, they are
+        shuffled again.
     n_jobs : int, default=None
         Networks that are trained at the same time, on threads. None is 1, unless a
         ``joblib.parallel_config`` says otherwise; -1 is one a core. Results do not depend on it.
@@ -92,7 +93,8 @@ class DeepEnsembleClassifier(
     verbose : int, default=0
         1: print a line for each network; more: each network's ``verbose`` is 1 less.
     random_state : int, RandomState instance or None, default=None
-        Generator of folds, initial weights, orders of the rows, and of the encoder's folds.
+        Generator of folds, initial weights, orders of the rows, and of whatever draws in encoders
+        without a ``random_state`` of their own.
 
     Attributes
     ----------
@@ -224,7 +226,7 @@ class DeepEnsembleClassifier(
         DivergenceError
             When the training of a network leaves the finite numbers.
         """
-        with self._unchanged_on_error():
+        with self._unchanged_on_error(), np.errstate(all="ignore"):
             self._fit(X, y, sample_weight, groups)
         return self
 
@@ -338,7 +340,7 @@ class DeepEnsembleClassifier(
         """Return the probability of each class, (2, n_samples)."""
         X = self._check_new(X)
         sums = np.zeros((2, X.shape[0]))
-        with single_blas_thread():
+        with single_blas_thread(), np.errstate(all="ignore"):
             for rows, members, logits in self._member_logits(X):
                 logits = logits.astype(np.float64)
                 weights = self.estimator_weights_[members]
@@ -443,7 +445,7 @@ class DeepEnsembleClassifier(
         """
         table = self._check_new(X)
         probabilities = np.empty((table.shape[0], len(self.estimators_)))
-        with single_blas_thread():
+        with single_blas_thread(), np.errstate(all="ignore"):
             for rows, members, logits in self._member_logits(table):
                 probabilities[rows, members] = probability(logits.astype(np.float64)).T
         return probabilities

@@ -137,6 +137,11 @@ def _check_estimator(estimator: Any) -> None:
         raise TypeError(
             f"estimator must be a DeepBinaryClassifier or None, got {estimator!r:.100}."
         )
+    if estimator is not None and not estimator._takes_arrays:
+        raise TypeError(
+            f"estimator must take arrays, as a DeepBinaryClassifier does, and a "
+            f"{type(estimator).__name__} does not: an ensemble trains on rows in memory."
+        )
 
 
 def kinds_to_continue(model: Any) -> list[Kind]:

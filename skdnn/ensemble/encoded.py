@@ -19,6 +19,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import check_array, gen_batches
 
 from skdnn import kernels
+from skdnn.datasets.columns import check_no_dates
 from skdnn.datasets.prepared import PreparedRows
 from skdnn.ensemble.defaults import is_identity
 from skdnn.ensemble.folds import Fold, take
@@ -265,7 +266,10 @@ def _transform(encoder: Any, X: Any) -> Any:
 
 def _as_rows(encoded: Any, encoder: Any) -> Any:
     """Return what a transformer gave as float32 rows."""
-    name = "X" if is_identity(encoder) else f"encoded by {type(encoder).__name__}"
+    name = f"encoded by {type(encoder).__name__}"
+    if is_identity(encoder):
+        name = "X"
+        check_no_dates(encoded, "leave encoder=None out, so that X is encoded.")
     with np.errstate(all="ignore"):  # what overflows float32 is infinite, which is an error
         return check_array(
             encoded, accept_sparse="csr", dtype=np.float32, order="C", input_name=name

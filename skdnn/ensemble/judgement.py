@@ -44,6 +44,7 @@ class Judgement:
         self._sums = np.broadcast_to(np.float32(-np.inf), (n_kinds, 2, n_rows))
         self._counts = np.broadcast_to(np.int16(0), (n_kinds, n_rows))
 
+    @np.errstate(all="ignore")  # whatever the caller set
     def with_more(self, kinds: list[int], rows: list[Array], logits: list[Array]) -> Judgement:
         """Return a copy with what networks say of rows that were set aside.
 
@@ -75,6 +76,7 @@ class Judgement:
                 positive = np.logaddexp(positive, sums[1] + share)
             return positive - negative
 
+    @np.errstate(all="ignore")  # whatever the caller set
     def log_loss(self, kind_weights: Array, positive: Array, sample_weight: Array | None) -> float:
         """Return the log loss of the rows that were judged and weigh something."""
         says = self.log_odds(kind_weights)
@@ -84,6 +86,7 @@ class Judgement:
         signs = signs_of(positive[known], np.dtype(np.float64))
         return log_loss(says[known], signs, None if sample_weight is None else sample_weight[known])
 
+    @np.errstate(all="ignore")  # whatever the caller set
     def weigh_kinds(self, positive: Array, sample_weight: Array | None) -> Array:
         """Return what each kind counts in the mean: weights that judge best out of fold [1]_.
 
@@ -176,6 +179,7 @@ class Judge:
         self._lowest = np.full(_N_PARTS, np.inf)
         self.logits = np.zeros(positive.size, np.float32)
 
+    @np.errstate(all="ignore")  # whatever the caller set
     def __call__(self, model: Any, X: Any, y: Array, sample_weight: Array | None = None) -> float:
         """Return the score of the rows set aside."""
         logits = model.decision_function(X)

@@ -9,14 +9,12 @@ from collections.abc import Iterator
 from numbers import Integral
 from typing import Any
 
-import h5py
 import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from skdnn.classifier import DeepBinaryClassifier
-from skdnn.datasets.hdf5 import as_labels
 from skdnn.datasets.rows import as_matrix, is_on_disk, row_blocks, take_rows
 from skdnn.network.network import Network, flatten
 from skdnn.training.preparation import check_data
@@ -111,7 +109,7 @@ class Subject:
         """Return which rows are of the second class, and their weights as `fit` would use them."""
         model = self.model
         check_masked(y, "y")
-        y = as_labels(y) if isinstance(y, h5py.Dataset) else plain_labels(y)
+        y = plain_labels(y)
         check_consistent_length(self._X, y)
         positive = encode_labels(y, model.classes_, need_both=False)[1]
         weight = check_sample_weight(sample_weight, self.n_samples)

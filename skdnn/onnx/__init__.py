@@ -8,9 +8,9 @@ The converters have the options of skl2onnx's own: ``zipmap``, ``nocl``, ``outpu
 and ``raw_scores`` (the log-odds of each class instead of its probability). They give opsets from
 13 to the latest that the installed skl2onnx supports.
 
-skl2onnx asks for no ``raw_scores`` of what stands in a Pipeline or a search, and drops thresholds:
-a ``CalibratedClassifierCV`` around a Pipeline is right from `save` alone, which asks for them, and
-a ``TunedThresholdClassifierCV`` has the labels of its network, unless it is `save` that refuses it.
+``skl2onnx.to_onnx`` gets two things wrong by itself: a ``CalibratedClassifierCV`` around a Pipeline
+or a search, whose network it does not ask for the ``raw_scores`` that calibration takes, and the
+labels of a ``TunedThresholdClassifierCV``. `save` asks for the former and refuses the latter.
 """
 
 try:

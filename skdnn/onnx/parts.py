@@ -77,7 +77,7 @@ def options_of(model: Any, *, zipmap: bool | str, raw_scores: bool) -> dict[int,
     if "zipmap" in _allowed(last):
         given["zipmap"] = zipmap
     elif zipmap:
-        raise ValueError(f"zipmap={zipmap!r}, but {type(last).__name__} gives no probabilities.")
+        raise ValueError(f"zipmap={zipmap!r}, but skl2onnx has none of {type(last).__name__}.")
     if raw_scores:
         if not hasattr(model, "decision_function"):
             raise ValueError(f"raw_scores=True, but {type(last).__name__} has no log-odds.")

@@ -220,6 +220,36 @@ def _as_float32(levels: Array, source: int) -> Array:
     return narrow
 
 
+def _unpack_entries(mine: _Stored) -> dict[str, Array]:
+    """Return what columns have in any number, those of all columns together."""
+    kinds = _ENTRIES | ({"log_odds": "f8"} if mine.is_double("columns/log_odds") else {})
+    entries = {name: mine.get(f"columns/{name}", dtype) for name, dtype in kinds.items()}
+    if "columns/text_levels" in mine:  # of earlier files
+        entries["text_levels"] = mine.get("columns/text_levels", "U").astype(object)
+    elif "columns/level_sizes" in mine:
+        sizes = mine.get("columns/level_sizes", "i8")
+        entries["text_levels"] = _unpack_levels(mine.get("columns/level_bytes", "u1"), sizes)
+    return entries
+
+
+def _number(found: dict[str, Any]) -> Number:
+    """Return a column of numbers, of its entries."""
+    unit = found.get("unit", 0)
+    if not 0 <= unit < len(_UNITS):
+        raise ValueError(f"'columns/unit' holds {unit}, which stands for none.")
+    entries = {name: found[name] for name in ("center", "scale", "is_constant", "has_gaps")}
+    return Number(**entries, unit=_UNITS[unit])
+
+
+def _check_levels(levels: Array, codes: Array, group: int, source: int) -> None:
+    """Raise ValueError unless levels, codes and group are those of one column."""
+    allowed = len(levels) if group < 0 else group + 1
+    if len(levels) < 1 or group < -1 or codes.min() < 0 or codes.max() >= allowed:
+        raise ValueError(f"the categories of column {source} do not fit together.")
+    if (levels[1:] <= levels[:-1]).any():
+        raise ValueError(f"the categories of column {source} are not in order.")
+
+
 def _unpack_columns(
     mine: _Stored, mask: Array
 ) -> tuple[list[tuple[int, Number | Category]], list[Array], list[Array]]:
@@ -229,13 +259,7 @@ def _unpack_columns(
         for name, (dtype, _) in _COLUMNS.items()
         if name not in _LATER or f"columns/{name}" in mine
     }
-    kinds = _ENTRIES | ({"log_odds": "f8"} if mine.is_double("columns/log_odds") else {})
-    entries = {name: mine.get(f"columns/{name}", dtype) for name, dtype in kinds.items()}
-    if "columns/text_levels" in mine:  # of earlier files
-        entries["text_levels"] = mine.get("columns/text_levels", "U").astype(object)
-    elif "columns/level_sizes" in mine:
-        sizes = mine.get("columns/level_sizes", "i8")
-        entries["text_levels"] = _unpack_levels(mine.get("columns/level_bytes", "u1"), sizes)
+    entries = _unpack_entries(mine)
     taken = dict.fromkeys(entries, 0)
 
     def take(name: str, n: int) -> Array:
@@ -257,11 +281,7 @@ def _unpack_columns(
             edges.append(take("edges", found["n_edges"]))
             if (np.diff(edges[-1]) <= 0).any():
                 raise ValueError("'columns/edges' do not increase.")
-            number = {k: found[k] for k in ("center", "scale", "is_constant", "has_gaps")}
-            unit = found.get("unit", 0)
-            if not 0 <= unit < len(_UNITS):
-                raise ValueError(f"'columns/unit' holds {unit}, which stands for none.")
-            columns.append((source, Number(**number, unit=_UNITS[unit])))
+            columns.append((source, _number(found)))
             continue
         n_levels, group = found["n_levels"], found["group"]
         if not mask[source] and (found["is_text"] or group):
@@ -270,11 +290,7 @@ def _unpack_columns(
         if found.get("is_float32") and not found["is_text"]:
             levels = _as_float32(levels, source)
         codes = take("codes", n_levels)
-        allowed = n_levels if group < 0 else group + 1
-        if n_levels < 1 or group < -1 or codes.min() < 0 or codes.max() >= allowed:
-            raise ValueError(f"the categories of column {source} do not fit together.")
-        if (levels[1:] <= levels[:-1]).any():
-            raise ValueError(f"the categories of column {source} are not in order.")
+        _check_levels(levels, codes, group, source)
         may_be_names = not mask[source]
         if found["has_log_odds"]:
             of_levels = take("log_odds", n_levels + 1).astype(np.float32)

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skdnn.datasets.columns import check_collected
 from skdnn.datasets.rows import is_on_disk
-from skdnn.preprocessing.values import DATES, GAPS, NUMBERS, SECOND, are_exact, categories_of
+from skdnn.preprocessing.moments import DATES
+from skdnn.preprocessing.values import GAPS, NUMBERS, are_exact, categories_of
 
 __all__ = [
     "Table",
@@ -160,8 +162,12 @@ def check_table(X: Any, estimator: Any, *, reset: bool, accept_sparse: bool = Fa
     ValueError, TypeError
         For anything else.
     """
-    if hasattr(X, "collect") and not hasattr(X, "shape"):
-        raise TypeError(f"X is a {type(X).__name__}, of which no row is known: give X.collect().")
+    check_collected(X)
+    if is_frame(X) and hasattr(X, "__dask_graph__"):
+        raise TypeError(
+            "X is a DataFrame of Dask, whose rows are on its workers: give X.compute(), or take "
+            "skdnn.dask.DaskDeepBinaryClassifier, which trains on numbers where they are."
+        )
     if hasattr(X, "column_names") and hasattr(X, "to_pandas"):  # a Table of pyarrow
         X = X.to_pandas(integer_object_nulls=True)
     if is_frame(X):
@@ -176,8 +182,7 @@ def check_table(X: Any, estimator: Any, *, reset: bool, accept_sparse: bool = Fa
     if is_on_disk(X):
         raise TypeError(f"A table must be in memory, and {X!r} is in a file: give X[:].")
     if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
-        X = X.astype(np.result_type(X.dtype, np.float32) if X.dtype.kind in "biuf" else object)
-        X = X.filled(np.nan)
+        X = _with_gaps(X)
     if not hasattr(X, "dtype"):
         listed = np.asarray(X)
         # numbers stay numbers where text stands beside them
@@ -186,6 +191,14 @@ def check_table(X: Any, estimator: Any, *, reset: bool, accept_sparse: bool = Fa
     return validate_data(
         estimator, X, reset=reset, accept_sparse=sparse, dtype=None, ensure_all_finite=False
     )
+
+
+def _with_gaps(X: Any) -> Array:
+    """Return a masked array with gaps where it is masked."""
+    if X.dtype.kind in "mM":  # as objects, nanoseconds would be integers
+        return X.filled(np.array("NaT", X.dtype))
+    X = X.astype(np.result_type(X.dtype, np.float32) if X.dtype.kind in "biuf" else object)
+    return X.filled(np.nan)
 
 
 def _is_categorical(dtype: Any) -> bool:
@@ -204,7 +217,8 @@ def _to_numpy(series: Any) -> Array:
 
 
 def _of_polars(series: Any) -> Array:
-    if series.dtype.is_integer() and series.null_count():
+    is_wide = str(series.dtype).endswith("Int128")  # of which NumPy has none
+    if series.dtype.is_integer() and (is_wide or series.null_count()):
         return np.array(series.to_list(), object)
     return np.asarray(series.to_numpy())
 
@@ -230,7 +244,8 @@ def _of_pandas(series: Any) -> Array:
     if kind in "Mm":
         zone = getattr(dtype, "tz", None) or getattr(getattr(dtype, "pyarrow_dtype", 0), "tz", None)
         moments = series.dt.tz_convert(None) if zone else series
-        return moments.to_numpy(dtype=SECOND[kind])
+        unit = getattr(dtype, "unit", None) or dtype.pyarrow_dtype.unit
+        return moments.to_numpy(dtype=f"{kind}8[{unit}]")
     return np.asarray(series.to_numpy())
 
 
@@ -307,6 +322,7 @@ def find_categories(given: Any, table: Table, has_names: bool) -> Array:
     return mask
 
 
+@np.errstate(all="ignore")  # whatever the caller set
 def hash_cells(X: Any) -> str:
     """Return a hash of the cells of a table, the same whatever holds them.
 

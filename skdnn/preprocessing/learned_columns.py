@@ -95,6 +95,7 @@ class LearnedColumns(Learned, BaseEstimator):
     missing_indicator: bool | str
     random_state: Any
 
+    @np.errstate(all="ignore")  # whatever the caller set
     def _learn(self, X: Any, y: Any) -> tuple[Any, Array | None]:
         """Learn the encoding; return what is prepared of X, and log-odds, each from other rows."""
         self.dropped_features_: dict[str, str] = {}
@@ -122,7 +123,7 @@ class LearnedColumns(Learned, BaseEstimator):
         """Learn the columns, but for copies of earlier ones; return what is prepared of them."""
         n_high = np.count_nonzero(self.categorical_features_)
         prepared = np.empty((table.n_rows, table.n_columns + n_high), np.float32)
-        seen: dict[bytes, str] = {}
+        seen: dict[bytes, int] = {}
         n_prepared = 0
         for j, name in enumerate(table.names):
             learned = self._learn_column(table, j, y)
@@ -135,9 +136,11 @@ class LearnedColumns(Learned, BaseEstimator):
             key = hashlib.sha256(place.tobytes()).digest()
             key += type(column).__name__.encode()
             if key in seen:
-                self.dropped_features_[name] = f"a copy of {seen[key]!r}"
+                first = seen[key]
+                how = " in float64" if _are_merged(table.values(j), table.values(first)) else ""
+                self.dropped_features_[name] = f"a copy of {table.names[first]!r}{how}"
                 continue
-            seen[key] = name
+            seen[key] = j
             n_prepared += len(parts)
             self._columns.append((j, column))
         if not self._columns:
@@ -180,7 +183,8 @@ class LearnedColumns(Learned, BaseEstimator):
         category = learn_category(categories, self.max_levels, self.min_frequency)
         if isinstance(category, str):
             return category
-        if category.group >= 0 and category.is_text and are_dates(category.levels):
+        may_be_dates = category.group >= 0 and category.is_text and are_dates(category.levels)
+        if may_be_dates and unit_of(values) != "date":
             warn(
                 f"Column {name!r} holds dates as text, like {category.levels[0]!r}, and is encoded "
                 f"as {len(category.levels)} categories. Make dates of them: pandas.to_datetime."
@@ -330,6 +334,7 @@ class LearnedColumns(Learned, BaseEstimator):
         )
         return columns[[output.source for output in self._layout.outputs]]
 
+    @np.errstate(all="ignore")  # whatever the caller set
     def _of_rows(
         self, prepared: Array, y: Any, parameters: dict[str, Any] | None = None
     ) -> tuple[Self, Array | None]:
@@ -347,6 +352,14 @@ class LearnedColumns(Learned, BaseEstimator):
         is_same = keeps_bins and not (self.encodes_target_ or encoder.encodes_target_)
         is_same = is_same and self._marks_gaps == encoder._marks_gaps
         return (self if is_same else encoder), crossed
+
+
+def _are_merged(integers: Array, others: Array) -> bool:
+    """Return whether two columns are of integers that only float64 makes the same."""
+    if not {integers.dtype.kind, others.dtype.kind} <= {"i", "u"}:
+        return False
+    is_same = np.array_equal(integers.astype(np.float64), others.astype(np.float64))
+    return is_same and not np.array_equal(integers, others)
 
 
 def fill(place: Array, parts: list[Array]) -> None:

@@ -231,6 +231,7 @@ class TableEncoder(LearnedColumns, TransformerMixin, BaseEstimator):
         """
         return self._encode(self._with_log_odds(self._prepare(X)))
 
+    @np.errstate(all="ignore")  # whatever the caller set
     def _prepare(self, X: Any, *, is_checked: bool = False) -> Any:
         """Return the prepared columns of a table: float32, (n_samples, n_prepared).
 
@@ -258,6 +259,7 @@ class TableEncoder(LearnedColumns, TransformerMixin, BaseEstimator):
             fill(prepared[:, place : place + column.n_prepared], column.prepare(data))
         return prepared
 
+    @np.errstate(all="ignore")  # whatever the caller set
     def _with_log_odds(
         self, prepared: Any, rows: Array | slice = slice(0), crossed: Array | None = None
     ) -> Any:
@@ -274,6 +276,7 @@ class TableEncoder(LearnedColumns, TransformerMixin, BaseEstimator):
                 filled[rows, place] = crossed[:, k]
         return filled
 
+    @np.errstate(all="ignore")  # whatever the caller set
     def _encode(self, prepared: Any, rows: Array | None = None) -> Any:
         """Return encoded rows of prepared ones `_with_log_odds`: all, or those of some indices."""
         if self._scaler is not None:

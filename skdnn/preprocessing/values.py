@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import re
 from decimal import Decimal
 from numbers import Integral, Number, Real
@@ -10,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from skdnn.preprocessing.moments import kind_of_moments, seconds_of, texts_of_moments
+
 __all__ = [
-    "DATES",
     "GAPS",
     "NUMBERS",
-    "SECOND",
     "are_dates",
     "are_exact",
     "categories_of",
@@ -27,11 +26,9 @@ __all__ = [
 Array = np.ndarray
 
 NUMBERS = (Real, Decimal, np.bool_)
-DATES = (datetime.date, datetime.timedelta, np.datetime64, np.timedelta64)
 # Names of the types of None, pandas.NA and NaT
 GAPS = ("NoneType", "NAType", "NaTType")
 _DATE = re.compile(r"(\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3(\d{4}|\d{2}))(?!\d)")
-SECOND = {"M": "datetime64[us]", "m": "timedelta64[us]"}
 
 
 def missing_of(values: Array) -> Array:
@@ -78,17 +75,14 @@ def numbers_of(values: Array, name: str) -> Array:
         When a value is no number.
     """
     if values.dtype.kind in "Mm":
-        seconds = values.astype(SECOND[values.dtype.kind]).astype(np.int64) / 1e6
-        seconds[np.isnat(values)] = np.nan
-        return seconds
+        return seconds_of(values)
     if values.dtype.kind in "biuf":
         return values.astype(np.float64 if values.dtype != np.float32 else np.float32, copy=False)
     missing = missing_of(values) if values.dtype.kind == "O" else np.zeros(len(values), bool)
     present = values[~missing].tolist()
     numbers = np.full(len(values), np.nan)
-    moments = _moments(present)
-    if moments is not None:
-        numbers[~missing] = moments.astype(np.int64) / 1e6
+    if kind_of_moments(present):
+        numbers[~missing] = seconds_of(values[~missing])
         return numbers
     for value in present:
         if not isinstance(value, NUMBERS):
@@ -108,30 +102,13 @@ def unit_of(values: Array) -> str:
     """Return what the numbers of a column are: 'number', 'date' or 'duration'; '' of gaps alone."""
     if values.dtype == object:
         present = values[~missing_of(values)].tolist()
-        moments = _moments(present)
-        if moments is None:
-            return "number" if present else ""
-        values = moments
-    elif values.dtype.kind in "fMm" and (values != values).all():  # NaN, NaT
-        return ""
-    return {"M": "date", "m": "duration"}.get(values.dtype.kind, "number")
-
-
-def _moments(present: list[Any]) -> Array | None:
-    """Return dates, or durations, as NumPy has them, in microseconds; None where some are none."""
-    kinds = (("M", (datetime.date, np.datetime64)), ("m", (datetime.timedelta, np.timedelta64)))
-    for kind, types in kinds:
-        if present and all(isinstance(value, types) for value in present):
-            return np.array([_without_zone(value) for value in present], dtype=SECOND[kind])
-    return None
-
-
-def _without_zone(value: Any) -> Any:
-    """Return a date in UTC, as NumPy has it: Python's astimezone ends with the year 9999."""
-    offset = value.utcoffset() if isinstance(value, datetime.datetime) else None
-    if offset is None:
-        return value
-    return np.datetime64(value.replace(tzinfo=None)) - np.timedelta64(offset)
+        kind = kind_of_moments(present)
+    else:
+        present = (
+            values if values.dtype.kind in "biuUS" else values[values == values]
+        )  # not NaN, NaT
+        kind = values.dtype.kind
+    return {"M": "date", "m": "duration"}.get(kind, "number") if len(present) else ""
 
 
 def are_dates(texts: Array) -> bool:
@@ -162,15 +139,14 @@ def categories_of(values: Array, *, to_text: bool = False) -> Array:
     categories = np.full(len(values), None, object)
     if kind in "Mm":
         missing = np.isnat(values)
-        categories[~missing] = _moment_texts(values[~missing].astype(SECOND[kind]))
+        categories[~missing] = texts_of_moments(values[~missing])
         return categories
     values = values.astype(object)
     missing = missing_of(values)
     present = values[~missing].tolist()
     types = set(map(type, present))
-    moments = _moments(present)
-    if moments is not None:  # the same text, whatever held them
-        categories[~missing] = _moment_texts(moments)
+    if kind_of_moments(present):  # the same text, whatever held them
+        categories[~missing] = texts_of_moments(values[~missing])
         return categories
     if present and not to_text and all(issubclass(type_, NUMBERS) for type_ in types):
         numbers = _exact(present)
@@ -186,18 +162,6 @@ def categories_of(values: Array, *, to_text: bool = False) -> Array:
 def _float_of(types: set[type]) -> Any:
     """Return the dtype of numbers of some types, in which they are compared."""
     return np.float32 if types == {np.float32} else np.float64
-
-
-def _moment_texts(moments: Array) -> Array:
-    """Return dates as pandas writes them to a file, and durations in microseconds."""
-    if moments.dtype.kind == "m":
-        texts = [f"{number} microseconds" for number in moments.astype(np.int64).tolist()]
-    else:
-        texts = [
-            text.removesuffix(".000000").removesuffix("T00:00:00").replace("T", " ")
-            for text in moments.astype(str).tolist()
-        ]
-    return np.array(texts, object)
 
 
 def _exact(numbers: list[Any]) -> Array | None:
@@ -224,9 +188,10 @@ def _as_text(value: Any) -> str:
         return str(bool(value))
     if isinstance(value, bytes):
         return value.decode(errors="backslashreplace")
-    moments = _moments([value])
-    if moments is not None:
-        return str(_moment_texts(moments)[0])
+    if kind_of_moments([value]):
+        cell = np.empty(1, object)
+        cell[0] = value
+        return str(texts_of_moments(cell)[0])
     if not isinstance(value, Real | Decimal):  # of a categorical column: intervals, say
         return str(value)
     if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import h5py
 import numpy as np
 
-from skdnn.datasets.hdf5 import as_labels
 from skdnn.training.targets import check_masked, check_sample_weight, plain_labels
 
 __all__ = ["WeightedAccuracy"]
@@ -39,6 +37,6 @@ class WeightedAccuracy:
             For rows, labels or weights that cannot be used.
         """
         check_masked(y, "y")
-        y = as_labels(y) if isinstance(y, h5py.Dataset) else plain_labels(y)
+        y = plain_labels(y)
         weight = check_sample_weight(sample_weight, np.shape(y)[0])
         return super().score(X, y, weight)  # type: ignore[misc]

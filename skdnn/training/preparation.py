@@ -13,14 +13,12 @@ from dataclasses import replace
 from numbers import Real
 from typing import Any
 
-import h5py
 import joblib
 import numpy as np
 from sklearn.utils import check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import validate_data
 
 from skdnn.datasets.columns import check_columns, check_no_dates
-from skdnn.datasets.hdf5 import as_labels
 from skdnn.datasets.matrix import HDF5Matrix
 from skdnn.datasets.prepared import PreparedRows
 from skdnn.datasets.rows import as_matrix, check_finite, is_on_disk
@@ -77,9 +75,7 @@ def check_data(model: Any, X: Any, y: Any = "no_validation", *, reset: bool = Fa
     ValueError or TypeError
         For data that cannot be used.
     """
-    if isinstance(y, h5py.Dataset):
-        y = as_labels(y)
-    elif isinstance(y, HDF5Matrix) and y.shape[1] == 1:
+    if isinstance(y, HDF5Matrix) and y.shape[1] == 1:
         y = y.load().reshape(-1)
     for array, name in ((X, "X"), (y, "y")):
         if np.ma.isMaskedArray(array):

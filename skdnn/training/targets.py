@@ -14,6 +14,8 @@ from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
+from skdnn.datasets.hdf5 import as_labels
+
 __all__ = [
     "apply_class_weight",
     "check_classes",
@@ -85,7 +87,9 @@ def check_labels(y: Array, name: str = "y") -> Array:
 
 
 def plain_labels(y: Any, name: str = "y") -> Any:
-    """Return labels that are objects as what they hold; anything else as it is."""
+    """Return labels of files and those that are objects as what they hold; others as they are."""
+    if isinstance(y, h5py.Dataset):
+        return as_labels(y)
     try:
         labels = np.asarray(y)
     except ValueError:  # scikit-learn says what is wrong with it
@@ -297,6 +301,7 @@ def _weighted(
         try:
             if any(isinstance(weight, str | None) for weight in given):
                 raise TypeError("a weight is no number")
+            check_numbers(given)
             by_class = np.array(given, float)
         except (TypeError, ValueError) as error:
             raise ValueError(
