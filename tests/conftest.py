@@ -6,13 +6,15 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import settings
 from sklearn.datasets import load_breast_cancer
 from sklearn.preprocessing import StandardScaler
 
-from skdnn import Checkpoint, DeepBinaryClassifier, save_model
+from skdnn import Checkpoint, DeepBinaryClassifier, DeepEnsembleClassifier, save_model
 from tests import checkpoints, model_files
+from tests.tables import small
 
 # a busy machine may take its time for an example
 settings.register_profile("untimed", deadline=None)
@@ -134,3 +136,56 @@ def stored(tmp_path_factory):
     with h5py.File(path, "w") as file:
         file.create_dataset("X", data=X, chunks=(50, 6))
     return path, y
+
+
+@pytest.fixture
+def mixed(rng):
+    """Return 300 rows of every kind of column, some with gaps."""
+    frame = pd.DataFrame(
+        {
+            "real": rng.standard_normal(300),
+            "count": rng.randint(0, 5, 300),
+            "flag": rng.rand(300) > 0.5,
+            "text": rng.choice(["x", "y", "z"], 300),
+            "day": pd.date_range("2020-01-01", periods=300),
+            "level": pd.Categorical(rng.choice(["low", "high"], 300)),
+            "code": pd.Categorical(rng.choice([1, 2, 3], 300)),
+        }
+    )
+    frame.loc[3, "real"] = np.nan
+    frame.loc[4, "text"] = None
+    return frame
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Return 400 rows of numbers, categories, text and gaps, and labels that they tell of."""
+    rng = np.random.RandomState(0)
+    frame = pd.DataFrame(
+        {
+            "age": rng.standard_normal(400),
+            "fare": np.exp(rng.standard_normal(400)),
+            "port": rng.choice(["S", "C", "Q"], 400),
+            "deck": pd.Categorical(rng.choice(["a", "b"], 400)),
+        }
+    )
+    y = np.where(frame["age"] + (frame["port"] == "S") + rng.standard_normal(400) > 0.5, "y", "n")
+    frame.loc[rng.rand(400) < 0.1, "age"] = np.nan
+    frame.loc[rng.rand(400) < 0.1, "port"] = None
+    return frame, y
+
+
+@pytest.fixture(scope="module")
+def fitted(table):
+    return DeepEnsembleClassifier(random_state=0).fit(*table)
+
+
+@pytest.fixture(scope="module")
+def numbers():
+    X, y = load_breast_cancer(return_X_y=True)
+    return X[::2], y[::2]
+
+
+@pytest.fixture(scope="module")
+def ensemble(numbers):
+    return small().fit(*numbers)

@@ -1,26 +1,19 @@
 """DeepEnsembleClassifier: its own promises, and its place among scikit-learn's tools."""
 
 import functools
-import io
-import pickle
 import tracemalloc
 
-import joblib
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 import scipy.sparse
 import sklearn
-import skops.io
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit
-from sklearn.base import BaseEstimator, clone
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.compose import make_column_transformer
+from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import AdaBoostClassifier
-from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.model_selection import (
@@ -29,20 +22,16 @@ from sklearn.model_selection import (
     KFold,
     RepeatedStratifiedKFold,
     StratifiedKFold,
-    cross_val_score,
 )
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler, maxabs_scale
-from sklearn.utils import estimator_checks, get_tags
-from sklearn.utils._param_validation import InvalidParameterError
+from sklearn.preprocessing import FunctionTransformer, StandardScaler, maxabs_scale
+from sklearn.utils import estimator_checks
 from sklearn.utils._testing import assert_allclose_dense_sparse
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skdnn import Checkpoint, DeepBinaryClassifier, DeepEnsembleClassifier, load_model, save_model
-from skdnn.dask import DaskDeepBinaryClassifier
+from skdnn import DeepBinaryClassifier, DeepEnsembleClassifier, load_model, save_model
 from skdnn.preprocessing import TableEncoder
-
-SMALL = DeepBinaryClassifier((8,), learning_rate_init=0.01, alpha=1, max_iter=10, tol=None)
+from tests.tables import SMALL, small
 
 QUIET = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning", "ignore:Hidden layer:UserWarning"
@@ -89,29 +78,6 @@ def test_scikit_learn_checks_without_encoder(estimator, check):
 
 
 # ---------------------------------------------------------------------- tables
-
-
-@pytest.fixture(scope="module")
-def table():
-    """Return 400 rows of numbers, categories, text and gaps, and labels that they tell of."""
-    rng = np.random.RandomState(0)
-    frame = pd.DataFrame(
-        {
-            "age": rng.standard_normal(400),
-            "fare": np.exp(rng.standard_normal(400)),
-            "port": rng.choice(["S", "C", "Q"], 400),
-            "deck": pd.Categorical(rng.choice(["a", "b"], 400)),
-        }
-    )
-    y = np.where(frame["age"] + (frame["port"] == "S") + rng.standard_normal(400) > 0.5, "y", "n")
-    frame.loc[rng.rand(400) < 0.1, "age"] = np.nan
-    frame.loc[rng.rand(400) < 0.1, "port"] = None
-    return frame, y
-
-
-@pytest.fixture(scope="module")
-def fitted(table):
-    return DeepEnsembleClassifier(random_state=0).fit(*table)
 
 
 def test_table_is_learned_as_it_is(fitted, table):
@@ -180,21 +146,6 @@ def test_sparse_table_is_learned():
 
 
 # ---------------------------------------------------------------------- the ensemble
-
-
-@pytest.fixture(scope="module")
-def numbers():
-    X, y = load_breast_cancer(return_X_y=True)
-    return X[::2], y[::2]
-
-
-def small(**parameters):
-    return DeepEnsembleClassifier(SMALL, **({"n_estimators": 4, "random_state": 0} | parameters))
-
-
-@pytest.fixture(scope="module")
-def ensemble(numbers):
-    return small().fit(*numbers)
 
 
 def test_prediction_is_the_mean_of_the_networks(ensemble, numbers):
@@ -706,263 +657,3 @@ def test_rows_of_weight_0_and_dead_layers_of_rows_encoded_batch_by_batch(monkeyp
         model.set_params(estimator=clone(SMALL).set_params(solver="lbfgs", row_space=True)).fit(
             X, y
         )
-
-
-# ---------------------------------------------------------------------- scikit-learn's tools
-
-
-@pytest.mark.parametrize(
-    "travel",
-    [
-        lambda model: pickle.loads(pickle.dumps(model)),
-        lambda model: joblib.load(_dumped(model)),
-        lambda model: skops.io.loads(
-            skops.io.dumps(model), trusted=skops.io.get_untrusted_types(data=skops.io.dumps(model))
-        ),
-    ],
-    ids=["pickle", "joblib", "skops"],
-)
-def test_copy_predicts_the_same(fitted, table, travel):
-    X, _ = table
-    assert_array_equal(travel(fitted).predict_proba(X), fitted.predict_proba(X))
-
-
-def _dumped(model):
-    file = io.BytesIO()
-    joblib.dump(model, file)
-    file.seek(0)
-    return file
-
-
-def test_clone_learns_the_same(ensemble, numbers):
-    X, y = numbers
-    assert_array_equal(clone(ensemble).fit(X, y).predict_proba(X), ensemble.predict_proba(X))
-
-
-def test_parameters_of_the_networks_are_searched(numbers):
-    X, y = numbers
-    search = GridSearchCV(
-        make_pipeline(small(n_estimators=2, encoder=TableEncoder())),
-        {
-            "deepensembleclassifier__estimator__alpha": [0.1, 10],
-            "deepensembleclassifier__encoder__n_bins": [0, 4],
-        },
-        cv=2,
-        scoring="neg_log_loss",
-    ).fit(X, y)
-    assert len(search.cv_results_["params"]) == 4
-
-
-def test_probabilities_are_calibrated_by_scikit_learn(table):
-    X, y = table
-    model = CalibratedClassifierCV(small(n_estimators=2), cv=2).fit(X, y)
-    assert model.predict_proba(X).shape == (len(y), 2)
-
-
-def test_rows_that_an_encoder_makes_nan_are_its_own(numbers):
-    X, y = numbers
-    encoder = FunctionTransformer(lambda X: np.where(X > 0, X, np.nan))
-    with pytest.raises(ValueError, match="Input encoded by FunctionTransformer contains NaN"):
-        small(encoder=encoder).fit(X, y)
-
-
-def test_table_that_is_its_own_encoding_is_called_x(numbers):
-    X, y = numbers
-    model = small(encoder=None, n_estimators=2).fit(X, y)
-    for bad, message in ((np.nan, "NaN"), (1e300, "infinity or a value too large")):
-        table = X.astype(float)
-        table[3, 1] = bad
-        for method in (model.fit, lambda X, _: model.predict(X)):
-            with pytest.raises(ValueError, match=f"^Input X contains {message}"):
-                method(table, y)
-
-
-class Centered(BaseEstimator):
-    """A transformer without fit_transform."""
-
-    def fit(self, X, y=None):
-        self.mean_ = X.mean(axis=0)
-
-    def transform(self, X):
-        return X - self.mean_
-
-
-def test_transformer_without_fit_transform_is_an_encoder(numbers):
-    X, y = numbers
-    model = small(encoder=Centered(), n_estimators=2).fit(X, y)
-    scaler = StandardScaler(with_std=False)
-    expected = small(encoder=scaler, n_estimators=2).fit(X, y).predict_proba(X)
-    assert_allclose(model.predict_proba(X), expected, rtol=1e-5)
-    frozen = FrozenEstimator(scaler.fit(X))
-    assert small(kinds=[(frozen, SMALL)], n_estimators=2).fit(X, y).score(X, y) > 0.5
-
-
-def test_column_transformer_is_an_encoder(table):
-    X, y = table
-    encoder = make_column_transformer(
-        (StandardScaler(), ["fare"]), (OneHotEncoder(sparse_output=False), ["port", "deck"])
-    )
-    scores = cross_val_score(small(encoder=encoder), X, y, cv=2)
-    assert scores.mean() > 0.5
-
-
-def test_callbacks_see_networks_and_epochs(numbers):
-    class Recorder:
-        def __init__(self):
-            self.tasks = []
-
-        def setup(self, estimator, context):
-            pass
-
-        def teardown(self, estimator, context):
-            pass
-
-        def on_fit_task_begin(self, estimator, context):
-            self.tasks.append(context.task_name)
-
-        def on_fit_task_end(self, estimator, context):
-            pass
-
-    recorder = Recorder()
-    small(n_estimators=2).set_callbacks(recorder).fit(*numbers)
-    assert recorder.tasks == ["fit", "network", "network"]
-
-
-def test_progress_bar_goes_through_networks_and_epochs(numbers):
-    from sklearn.callback import ProgressBar
-
-    small(n_estimators=2, n_jobs=2).set_callbacks(ProgressBar()).fit(*numbers)
-
-
-def test_verbose_prints_a_line_a_network(numbers, capsys):
-    small(n_estimators=2, verbose=1).fit(*numbers)
-    printed = capsys.readouterr().out
-    assert printed.count("\n") == 2
-    assert "Network 2 of 2: best of" in printed
-
-
-@pytest.mark.parametrize(
-    ("parameters", "message"),
-    [
-        ({"n_estimators": 0}, "n_estimators"),
-        ({"cv": 1}, "'cv' parameter"),
-        ({"encoder": "other"}, "encoder"),
-        ({"kinds": []}, "at least one pair"),
-        ({"kinds": [TableEncoder()]}, "pairs of encoder and estimator"),
-        ({"kinds": [("auto", None, 0.0)]}, "max_features of a kind must be more than 0"),
-        ({"kinds": [("auto", None, "half")]}, "max_features of a kind must be more than 0"),
-    ],
-)
-def test_bad_parameter_is_named(numbers, parameters, message):
-    with pytest.raises(ValueError, match=message):
-        small(**parameters).fit(*numbers)
-
-
-def test_parameters_of_the_default_network_cannot_be_set():
-    model = DeepEnsembleClassifier(n_estimators=2)
-    with pytest.raises(ValueError, match="estimator__alpha needs a network"):
-        model.set_params(estimator__alpha=0.1)
-    given = model.set_params(estimator=DeepBinaryClassifier(), estimator__alpha=0.1)
-    assert given.estimator.alpha == 0.1
-
-
-@pytest.mark.parametrize(
-    ("parameters", "message"),
-    [
-        ({"encoder": TableEncoder(), "categorical_features": ["fare"]}, "give it to that"),
-        ({"encoder": None, "categorical_features": [0]}, "give it to that"),
-        ({"kinds": [("auto", None), ("Auto", None)]}, "must be 'auto', None or a transformer"),
-        ({"kinds": [("auto", None), (None, 5)]}, "estimator must be a DeepBinaryClassifier"),
-        ({"kinds": [(None, DaskDeepBinaryClassifier())]}, "a DaskDeepBinaryClassifier does not"),
-        ({"cv": [(np.arange(60), np.arange(60, 999))]}, "cv must give pairs of rows"),
-        ({"cv": [1]}, "cv must give pairs of rows"),
-        ({"cv": [None]}, "cv must give pairs of rows"),
-        ({"cv": []}, r"cv=\[\] gives no splits\.$"),
-    ],
-)
-def test_parameters_that_do_not_suit_are_named(parameters, message, table):
-    model = small(**parameters)
-    with pytest.raises((ValueError, TypeError), match=message):
-        model.fit(*table)
-    assert model._repr_html_()  # which asks for tags
-
-
-def test_kinds_may_share_their_columns_by_any_number(numbers):
-    assert small(kinds=[("auto", SMALL, np.float32(0.5))]).fit(*numbers).estimators_
-
-
-@pytest.mark.parametrize("parameters", [{"n_estimators": "10"}, {"kinds": 5}])
-def test_unusable_parameter_is_told_by_fit_and_not_by_tags(parameters, numbers):
-    model = DeepEnsembleClassifier(**parameters)
-    assert get_tags(model).estimator_type == "classifier"
-    with pytest.raises(InvalidParameterError, match=f"'{next(iter(parameters))}' parameter"):
-        model.fit(*numbers)
-
-
-def test_weights_that_overflow_are_named_before_training(numbers):
-    X, y = numbers
-    with pytest.raises(ValueError, match="sum of the weights"):
-        small().fit(X, y, sample_weight=np.full(len(y), 1e308))
-
-
-def test_two_rows_of_a_class_and_ids_alone():
-    X = pd.DataFrame({"id": [f"L{k}" for k in range(150)]})
-    model = DeepEnsembleClassifier(n_estimators=8, random_state=0).fit(X, np.arange(150) < 2)
-    assert model.predict_proba(X)[:, 1].max() < 0.5
-
-
-def test_a_fold_without_the_only_text_has_text_all_the_same(numbers):
-    _, y = numbers
-    mixed = np.random.RandomState(0).randint(0, 100, len(y)).astype(object)
-    mixed[7] = "unknown"
-    X = pd.DataFrame({"mixed": mixed, "number": np.arange(len(y)) / len(y)})
-    model = small(encoder="auto", n_estimators=4).fit(X, y)
-    texts = [column.is_text for e in model.encoders_ for _, column in e._columns[:1]]
-    assert all(texts)
-
-
-class SubclassedEnsemble(DeepEnsembleClassifier):
-    pass
-
-
-@pytest.mark.parametrize("ensemble", [DeepEnsembleClassifier, SubclassedEnsemble])
-def test_checkpoints_are_of_single_networks(ensemble, numbers, tmp_path):
-    checkpoint = Checkpoint(tmp_path / "run.ckpt")
-    with pytest.raises(TypeError, match=r"An ensemble has no checkpoints: .* warm_start=True"):
-        ensemble().set_callbacks(checkpoint).fit(*numbers)
-    network = clone(SMALL).set_callbacks(checkpoint)
-    with pytest.raises(ValueError, match=r"this one is an ensemble's: .* warm_start=True"):
-        ensemble(network, n_estimators=2).fit(*numbers)
-
-
-def test_kinds_of_which_there_would_be_no_network(numbers):
-    model = DeepEnsembleClassifier(kinds=[("auto", SMALL)] * 3, n_estimators=2)
-    with pytest.raises(ValueError, match="3 kinds of networks, and n_estimators=2"):
-        model.fit(*numbers)
-
-
-def test_codes_of_noise_do_not_leak_labels():
-    rng = np.random.RandomState(0)
-    X = pd.DataFrame({"code": rng.randint(0, 60, 1200), "other": rng.randint(0, 40, 1200)})
-    y = rng.randint(0, 2, 1200)
-    model = DeepEnsembleClassifier(n_estimators=6, random_state=0).fit(X, y)
-    error = np.sqrt(1 / (12 * 600) * 2)
-    assert abs(roc_auc_score(y, model.oof_decision_function_) - 0.5) < 3 * error
-
-
-def test_codes_are_learned_without_the_fold_set_aside_and_go_to_files(tmp_path):
-    rng = np.random.RandomState(0)
-    X = pd.DataFrame({"code": rng.randint(0, 60, 1500), "number": rng.rand(1500)})
-    y = (rng.rand(1500) < expit(2 * rng.standard_normal(60)[X["code"]])).astype(int)
-    folds = list(StratifiedKFold(3).split(X, y))
-    model = small(encoder="auto", n_estimators=3, cv=folds).fit(X, y)
-    assert all(encoder.encodes_target_ for encoder in model.encoders_)
-    for k, (_, held_out) in enumerate(folds):
-        others = y.copy()
-        others[held_out] = rng.permutation(y[held_out])
-        again = small(encoder="auto", n_estimators=3, cv=folds).fit(X, others)
-        assert_array_equal(again.encoders_[k].transform(X), model.encoders_[k].transform(X))
-    save_model(model, tmp_path / "model.h5")
-    loaded = load_model(tmp_path / "model.h5")
-    assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
-    assert len({id(encoder._columns) for encoder in loaded.encoders_}) == 1

@@ -205,17 +205,20 @@ class LearnedColumns(Learned, BaseEstimator):
         """Learn which numbers may be names, and return what is prepared of these."""
         if not (self.target_encoding and are_two_classes(y)):
             return
+        positive = encode_labels(y, None)[1]
         numbers = [(j, column) for j, column in self._columns if isinstance(column, Number)]
         for j, number in numbers:
             values = numbers_of(table.values(j), table.names[j])
             names = learn_names(values)
-            if names is not None:
+            if names is None:
+                continue
+            (places,), (scaled,) = names.prepare(values), number.prepare(values)
+            edges = learn_bins(scaled.astype(np.float32), BINS_BESIDE_NAMES, None)
+            # most tell nothing: they are not asked again, of the rows that a network sees
+            if are_names(places, scaled, edges, positive, n_errors=1):
                 self._columns.append((j, names))
-                (scaled,) = number.prepare(values)
-                self._coarse_edges[j] = learn_bins(
-                    scaled.astype(np.float32), BINS_BESIDE_NAMES, None
-                )
-                yield names.prepare(values)[0].astype(np.float32)
+                self._coarse_edges[j] = edges
+                yield places.astype(np.float32)
 
     def _learn_layout(self, prepared: Array, y: Any, edges: list[Array] | None = None) -> Array:
         """Learn bins, but for known ``edges``, and log-odds; say where each output comes from.

@@ -33,9 +33,9 @@ Array = np.ndarray
 _TARGET_SMOOTHING = 10.0
 _TARGET_FOLDS = 5
 
-# Numbers are perhaps names where there are so many of them, and each has so many rows
-_FEWEST_NAMES = 18
-_ROWS_OF_A_NAME = 5
+# Numbers are perhaps names where there are so many of them, and so many times as many rows
+_FEWEST_NAMES = 10
+_ROWS_OF_A_NAME = 1.3
 # By how many standard errors names must tell more than so many bins, and gaps anything
 _SIGNIFICANT = 3
 BINS_BESIDE_NAMES = 16
@@ -54,7 +54,7 @@ def check_target(y: Any, X: Any) -> Any:
 
 
 def learn_names(numbers: Array) -> Category | None:
-    """Return numbers as names, if they may be such: few, with some rows of each.
+    """Return numbers as names, if they may be such: with more rows than names.
 
     Parameters
     ----------
@@ -69,7 +69,13 @@ def learn_names(numbers: Array) -> Category | None:
     return Category(names, np.zeros(names.size, np.intp), group=0, by_target=True)
 
 
-def are_names(places: Array, numbers: Array, edges: Array, positive: Array) -> bool:
+def are_names(
+    places: Array,
+    numbers: Array,
+    edges: Array,
+    positive: Array,
+    n_errors: float = _SIGNIFICANT,
+) -> bool:
     """Return whether the values of a column tell more of labels than their neighbourhoods.
 
     A number may be a code: of a place, a machine or a batch. Then what is known of a value says
@@ -86,6 +92,8 @@ def are_names(places: Array, numbers: Array, edges: Array, positive: Array) -> b
         Of bins of the numbers.
     positive : ndarray of shape (n_samples,)
         Labels, bool.
+    n_errors : float
+        By how many standard errors.
     """
     present = ~np.isnan(numbers)
     positive = positive[present]
@@ -98,7 +106,7 @@ def are_names(places: Array, numbers: Array, edges: Array, positive: Array) -> b
     by_name = _crossed_shares(names, fold, positive, by_bin)
     of_bin, of_name = (-np.log(np.where(positive, share, 1 - share)) for share in (by_bin, by_name))
     gain = of_bin - of_name
-    return bool(gain.mean() > _SIGNIFICANT * gain.std() / np.sqrt(gain.size))
+    return bool(gain.mean() > n_errors * gain.std() / np.sqrt(gain.size))
 
 
 def _crossed_shares(group: Array, fold: Array, positive: Array, prior: float | Array) -> Array:

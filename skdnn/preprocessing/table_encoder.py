@@ -41,8 +41,8 @@ class TableEncoder(LearnedColumns, TransformerMixin, BaseEstimator):
       the rows of a level, of scikit-learn's cross-fitted
       :class:`~sklearn.preprocessing.TargetEncoder`, stand beside.
     - **Numbers that are names**, such as codes of places: log-odds among the rows with a value are
-      beside the number, too, where values tell labels better than bins do (18 values or more, each
-      of five rows on average; by three standard errors of the log loss of rows not seen).
+      beside the number, too, where values tell labels better than bins do (ten values or more, with
+      1.3 rows of each on average; by three standard errors of the log loss of rows not seen).
     - **Gaps** (NaN, None, NaT, pandas.NA, null): the median among numbers, and an output that
       tells of them where they tell of labels; 0 in every level among categories.
     - Columns that are constant, or empty, or that would be encoded as an earlier one, are dropped.
@@ -90,7 +90,7 @@ class TableEncoder(LearnedColumns, TransformerMixin, BaseEstimator):
     n_outputs_ : int
         Number of columns of the encoding.
     uses_target_ : bool
-        Whether labels have a say in the encoding, or were asked.
+        Whether labels have a say in the encoding, or may have in that of some of the rows.
     encodes_target_ : bool
         Whether log-odds do.
 
