@@ -33,8 +33,6 @@ _COLUMNS: dict[str, tuple[str, Any]] = {
     "group": ("i8", -1),
     "has_log_odds": ("?", False),
 }
-# Which earlier files lack
-_LATER = ("unit", "marks_gaps", "is_float32")
 # What the numbers of a column are
 _UNITS = ("", "number", "date", "duration")
 # All columns' entries, one after the other
@@ -163,12 +161,8 @@ def unpack_encoder(
         return encoder
     encoder._names = mine.get("names", "U", mask.size).tolist()
     encoder._columns, edges, encoder._log_odds = _unpack_columns(mine, mask)
-    numbers = [column for _, column in encoder._columns if isinstance(column, Number)]
-    if "columns/marks_gaps" in mine:
-        marks = mine.get("columns/marks_gaps", "?")[mine.get("columns/is_number", "?")].tolist()
-    else:
-        marks = [number.has_gaps and encoder.missing_indicator is True for number in numbers]
-    encoder._lay_out(edges, marks)
+    marks = mine.get("columns/marks_gaps", "?")[mine.get("columns/is_number", "?")]
+    encoder._lay_out(edges, marks.tolist())
     asks = encoder.missing_indicator == "auto" and encoder._may_mark_gaps
     encoder.uses_target_ = encoder.encodes_target_ or asks or encoder._bins_use_target
     return encoder
@@ -222,11 +216,8 @@ def _as_float32(levels: Array, source: int) -> Array:
 
 def _unpack_entries(mine: _Stored) -> dict[str, Array]:
     """Return what columns have in any number, those of all columns together."""
-    kinds = _ENTRIES | ({"log_odds": "f8"} if mine.is_double("columns/log_odds") else {})
-    entries = {name: mine.get(f"columns/{name}", dtype) for name, dtype in kinds.items()}
-    if "columns/text_levels" in mine:  # of earlier files
-        entries["text_levels"] = mine.get("columns/text_levels", "U").astype(object)
-    elif "columns/level_sizes" in mine:
+    entries = {name: mine.get(f"columns/{name}", dtype) for name, dtype in _ENTRIES.items()}
+    if "columns/level_sizes" in mine:
         sizes = mine.get("columns/level_sizes", "i8")
         entries["text_levels"] = _unpack_levels(mine.get("columns/level_bytes", "u1"), sizes)
     return entries
@@ -234,7 +225,7 @@ def _unpack_entries(mine: _Stored) -> dict[str, Array]:
 
 def _number(found: dict[str, Any]) -> Number:
     """Return a column of numbers, of its entries."""
-    unit = found.get("unit", 0)
+    unit = found["unit"]
     if not 0 <= unit < len(_UNITS):
         raise ValueError(f"'columns/unit' holds {unit}, which stands for none.")
     entries = {name: found[name] for name in ("center", "scale", "is_constant", "has_gaps")}
@@ -257,7 +248,6 @@ def _unpack_columns(
     stored = {
         name: mine.get(f"columns/{name}", dtype, n_columns).tolist()
         for name, (dtype, _) in _COLUMNS.items()
-        if name not in _LATER or f"columns/{name}" in mine
     }
     entries = _unpack_entries(mine)
     taken = dict.fromkeys(entries, 0)
@@ -287,13 +277,13 @@ def _unpack_columns(
         if not mask[source] and (found["is_text"] or group):
             raise ValueError(f"the names of column {source} are none of numbers.")
         levels = take("text_levels" if found["is_text"] else "number_levels", n_levels)
-        if found.get("is_float32") and not found["is_text"]:
+        if found["is_float32"] and not found["is_text"]:
             levels = _as_float32(levels, source)
         codes = take("codes", n_levels)
         _check_levels(levels, codes, group, source)
         may_be_names = not mask[source]
         if found["has_log_odds"]:
-            of_levels = take("log_odds", n_levels + 1).astype(np.float32)
+            of_levels = take("log_odds", n_levels + 1)
             log_odds.append(np.append(of_levels, np.float32(0)))
         elif may_be_names:
             log_odds.append(np.empty(0))

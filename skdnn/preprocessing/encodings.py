@@ -55,7 +55,7 @@ class Number:
     has_gaps : bool
         Whether it had any in fit.
     unit : {"number", "date", "duration", ""}
-        What they are; seconds but for the first. Of a file that does not tell: "".
+        What they are; seconds but for the first. "": not known.
     """
 
     center: float
