@@ -165,7 +165,7 @@ def _check_same(rows: Rows, before: Judgement) -> None:
             f"same, but have {n_rows} rows."
         )
     for name, found in rows.hashes().items():
-        if found != before.hashes.get(name, found):  # which older pickles lack
+        if found != before.hashes[name]:
             raise ValueError(
                 "warm_start=True adds networks to those of the same rows, but "
                 f"{name} is not the same as in the call before."
