@@ -48,7 +48,7 @@ ENCODERS = [
 
 
 @pytest.mark.filterwarnings("ignore:The default value of `quantile_method`:FutureWarning")
-@pytest.mark.parametrize("encoder", ENCODERS, ids=lambda encoder: " ".join(str(encoder).split()))
+@pytest.mark.parametrize("encoder", ENCODERS, ids=lambda encoder: type(encoder).__name__)
 def test_ensemble_with_a_seed_is_reproducible_with_every_encoder(encoder, towns):
     X, y = towns
     first, second = (small(encoder=clone(encoder)).fit(X, y).predict_proba(X) for _ in range(2))
