@@ -75,6 +75,7 @@ def test_loaded_ensemble_predicts_the_same_bits(table, tmp_path, parameters):
     assert loaded.oof_log_loss_ == model.oof_log_loss_
     assert loaded.feature_names_in_.tolist() == model.feature_names_in_.tolist()
     assert loaded.encoder_.dropped_features_ == model.encoder_.dropped_features_
+    assert loaded.encoder_.uses_target_ == model.encoder_.uses_target_
     assert loaded.get_params(deep=False).keys() == model.get_params(deep=False).keys()
     assert repr(loaded) == repr(model)
 

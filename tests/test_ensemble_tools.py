@@ -286,3 +286,25 @@ def test_codes_are_learned_without_the_fold_set_aside_and_go_to_files(tmp_path):
     loaded = load_model(tmp_path / "model.h5")
     assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
     assert len({id(encoder._columns) for encoder in loaded.encoders_}) == 1
+
+
+def test_scoring_function_is_given_arrays(numbers):
+    seen = []
+
+    def accuracy(estimator, X, y):
+        seen.append(type(X))
+        return float(np.mean(estimator.predict(X) == y) + X[:, 0].mean() * 0)
+
+    network = clone(SMALL).set_params(scoring=accuracy)
+    DeepEnsembleClassifier(network, n_estimators=4, random_state=0).fit(*numbers)
+    assert set(seen) == {np.ndarray}
+
+
+def test_networks_may_be_trained_in_the_space_of_the_rows():
+    rng = np.random.RandomState(0)
+    X, y = rng.standard_normal((40, 200)), np.arange(40) % 2
+    network = DeepBinaryClassifier((3,), solver="gd", row_space=True, max_iter=20, tol=None)
+    inside = DeepEnsembleClassifier(network, n_estimators=4, random_state=0).fit(X, y)
+    network = clone(network).set_params(row_space=False)
+    outside = DeepEnsembleClassifier(network, n_estimators=4, random_state=0).fit(X, y)
+    assert_allclose(inside.predict_proba(X), outside.predict_proba(X), rtol=1e-3)

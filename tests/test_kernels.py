@@ -1,8 +1,10 @@
 """The compiled kernels against the NumPy reference, on anything that may come."""
 
 import os
+import pickle
 import subprocess
 import sys
+from copy import deepcopy
 from itertools import pairwise
 
 import numpy as np
@@ -326,6 +328,13 @@ def test_rows_of_other_encodings_find_room_of_their_own():
             np.asarray(rows), signs, None, slice(0, 40), 40.0
         )
         assert_allclose(found, dense, rtol=1e-5)
+
+
+def test_rows_are_copied_without_what_is_compiled():
+    layout = Layout([Output("number", 1, "")])
+    rows = compiled_rows(np.ones((4, 2), np.float32), layout, np.array([2, 0]))
+    for copy in (pickle.loads(pickle.dumps(rows)), deepcopy(rows)):
+        assert_array_equal(np.asarray(copy), np.asarray(rows))
 
 
 def test_encoding_refuses_what_is_not_its_own():

@@ -10,6 +10,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from skdnn.preprocessing import TableEncoder
+from skdnn.preprocessing.moments import seconds_of
 from skdnn.preprocessing.values import categories_of, numbers_of, unit_of
 
 UNITS = ["Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns"]
@@ -129,3 +130,11 @@ def test_dates_that_are_named_as_categories_are_not_warned_of(hold):
     table = pl.DataFrame({"d": days}) if isinstance(days, pl.Series) else days.to_frame("d")
     encoder = TableEncoder(["d"], max_levels=20, min_frequency=1)
     assert encoder.fit_transform(table).shape == (100, 21)
+
+
+@pytest.mark.parametrize("step", [10, 25])
+def test_units_of_several_are_the_same_seconds(step):
+    counts = np.random.RandomState(0).randint(10**12, size=1000)
+    several = counts.astype(f"datetime64[{step}ms]")
+    single = several.astype("datetime64[ms]")
+    assert_array_equal(seconds_of(several), seconds_of(single))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["check_collected", "check_columns", "check_no_dates"]
+__all__ = ["check_collected", "check_columns", "check_no_dates", "column_of", "is_frame"]
 
 Array = np.ndarray
 
@@ -72,15 +72,25 @@ def _columns(X: Any) -> Iterator[tuple[Any, Any]]:
     """Return names and dtypes of the columns of a data frame; none of anything else."""
     if _is_arrow(X):
         yield from zip(X.column_names, X.schema.types, strict=True)
-    elif hasattr(X, "columns") and hasattr(X, "dtypes") and hasattr(X, "shape"):
+    elif is_frame(X):
         yield from zip(X.columns, X.dtypes, strict=True)
 
 
 def _values(X: Any, j: int) -> Array:
-    """Return column j of a data frame; by its number, since names may stand twice."""
+    """Return column j of a data frame or a Table of pyarrow, as an array."""
     if _is_arrow(X):
         return np.asarray(X.column(j))
-    return np.asarray(X.iloc[:, j] if hasattr(X, "iloc") else X.to_series(j))
+    return np.asarray(column_of(X, j))
+
+
+def is_frame(X: Any) -> bool:
+    """Return whether X is a data frame of pandas, or of polars."""
+    return hasattr(X, "columns") and hasattr(X, "dtypes") and hasattr(X, "shape")
+
+
+def column_of(frame: Any, j: int) -> Any:
+    """Return column j of a data frame, as a series; by its number, since names may stand twice."""
+    return frame.iloc[:, j] if hasattr(frame, "iloc") else frame.to_series(j)
 
 
 def _is_arrow(X: Any) -> bool:

@@ -1,4 +1,4 @@
-"""`PreparedRows`: a matrix in memory whose rows are made, of narrower ones, when they are read."""
+"""`PreparedRows`: a matrix in memory whose rows are made of narrower ones, if they are at all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Array = np.ndarray
 
 
 class PreparedRows:
-    """Rows that are encoded batch by batch, in every epoch, and never all at once.
+    """Rows of which compiled kernels look up the encoding; others encode them batch by batch.
 
     Parameters
     ----------
@@ -43,6 +43,9 @@ class PreparedRows:
     @cached_property
     def compiled(self) -> Any:
         return self.layout.compile(self.prepared, self.places)
+
+    def __reduce__(self) -> Any:
+        return PreparedRows, (self.prepared, self.layout, self.places)
 
     def __len__(self) -> int:
         return self.shape[0]

@@ -165,8 +165,11 @@ class EncodedTable:
         seen = np.random.RandomState(seed).choice(columns, n_seen, replace=False)
         return np.flatnonzero(np.isin(sources, seen))
 
-    def select(self, fold: Fold) -> tuple[Any, Any, Any]:
-        """Return the encoder of a fold, the encoded rows to train on, and those set aside."""
+    def select(self, fold: Fold, *, as_arrays: bool) -> tuple[Any, Any, Any]:
+        """Return the encoder of a fold, the encoded rows to train on, and those set aside.
+
+        ``as_arrays``: as what they are once encoded, if that is not too large.
+        """
         train, held_out = fold.train, fold.held_out
         encoder, y = self.encoder, self._y[train]
         if not self._is_ours:
@@ -180,8 +183,8 @@ class EncodedTable:
         if encoder.uses_target_:
             encoder, crossed = encoder._of_rows(rows[train], y)
             rows = encoder._with_log_odds(rows, train, crossed)
-        is_large = _is_large(encoder, rows)
-        return encoder, *(_as_taken(encoder, rows, part, is_large) for part in (train, held_out))
+        is_prepared = _is_large(encoder, rows) if as_arrays else _are_looked_up(encoder, rows)
+        return encoder, *(_as_taken(encoder, rows, part, is_prepared) for part in (train, held_out))
 
     def _of(self, rows: Array) -> Any:
         return take(self._X, rows)
@@ -195,12 +198,16 @@ def _is_large(encoder: TableEncoder, rows: Any) -> bool:
     return n_bytes > max(_LARGE, rows.nbytes)
 
 
-def _as_taken(encoder: TableEncoder, rows: Any, places: Array, is_large: bool = False) -> Any:
-    """Return some prepared rows as networks take them: encoded, or to be encoded batch by batch.
+def _are_looked_up(encoder: TableEncoder, rows: Any) -> bool:
+    """Return whether networks take prepared rows: compiled kernels look up the encoding."""
+    return isinstance(rows, np.ndarray) and (
+        kernels.compiled is not None or _is_large(encoder, rows)
+    )
 
-    The latter if they are many, and compiled kernels always: they look up most of an encoding.
-    """
-    if isinstance(rows, np.ndarray) and (is_large or kernels.compiled is not None):
+
+def _as_taken(encoder: TableEncoder, rows: Any, places: Array, is_prepared: bool) -> Any:
+    """Return some prepared rows as networks take them: as they are, or encoded."""
+    if is_prepared:
         return PreparedRows(rows, encoder._layout, places)
     return encoder._encode(rows, places)
 
@@ -240,7 +247,9 @@ def encoded_blocks(encoders: Sequence[Any], X: Any) -> Iterator[tuple[slice, Any
             for encoder in group:
                 if is_ours:
                     places = np.arange(n_rows + -n_rows % _TILE).clip(max=n_rows - 1)
-                    yield place, encoder, _as_taken(encoder, encoder._with_log_odds(block), places)
+                    filled = encoder._with_log_odds(block)
+                    is_prepared = _are_looked_up(encoder, filled)
+                    yield place, encoder, _as_taken(encoder, filled, places, is_prepared)
                 else:
                     yield place, encoder, _fill_up(block)
 

@@ -14,6 +14,7 @@ from skdnn.datasets.prepared import PreparedRows
 from skdnn.ensemble.encoded import EncodedTable
 from skdnn.ensemble.folds import Fold, Rows, draw_seed
 from skdnn.ensemble.judgement import Judge
+from skdnn.training.rowspace import ROW_SPACE_SOLVERS
 from skdnn.training.scoring import check_scorer
 from skdnn.training.state import Weights
 
@@ -64,7 +65,9 @@ def fit_member(
         Whether the template is not the user's.
     """
     started = time.perf_counter()
-    encoder, *X = table.select(fold)
+    # a user's function is given rows as they are, and a row space is spanned by them
+    as_arrays = callable(template.scoring) or template.solver in ROW_SPACE_SOLVERS
+    encoder, *X = table.select(fold, as_arrays=as_arrays)
     n_outputs = X[0].shape[1]
     seen = table.draw_outputs(encoder, n_outputs, draw_seed(ensemble._root, 4, k))
     if seen is not None:

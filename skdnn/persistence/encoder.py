@@ -52,6 +52,7 @@ def pack_encoder(encoder: TableEncoder, path: str) -> tuple[dict[str, Any], dict
         arrays["largest"] = encoder._scaler.max_abs_
         attributes[f"{path}/n_samples"] = int(encoder._scaler.n_samples_seen_)
     else:
+        attributes[f"{path}/uses_target"] = bool(encoder.uses_target_)
         arrays |= _pack_columns(encoder)
         arrays["names"] = _text(encoder._names)
     return attributes, {f"{path}/{name}": array for name, array in arrays.items()}
@@ -163,8 +164,9 @@ def unpack_encoder(
     encoder._columns, edges, encoder._log_odds = _unpack_columns(mine, mask)
     marks = mine.get("columns/marks_gaps", "?")[mine.get("columns/is_number", "?")]
     encoder._lay_out(edges, marks.tolist())
-    asks = encoder.missing_indicator == "auto" and encoder._may_mark_gaps
-    encoder.uses_target_ = encoder.encodes_target_ or asks or encoder._bins_use_target
+    encoder.uses_target_ = attributes[f"{path}/uses_target"]
+    if not isinstance(encoder.uses_target_, bool):
+        raise ValueError(f"'uses_target' is {encoder.uses_target_!r:.40}, and must be a boolean.")
     return encoder
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skdnn.datasets.columns import check_collected
+from skdnn.datasets.columns import check_collected, column_of, is_frame
 from skdnn.datasets.rows import is_on_disk
 from skdnn.preprocessing.moments import DATES
 from skdnn.preprocessing.values import GAPS, NUMBERS, are_exact, categories_of
@@ -67,10 +67,7 @@ class Table:
 
     def series(self, j: int) -> Any:
         """Return column j as its table has it."""
-        X = self._X
-        if not self._is_frame:
-            return X[:, j]
-        return X.iloc[:, j] if hasattr(X, "iloc") else X.to_series(j)
+        return column_of(self._X, j) if self._is_frame else self._X[:, j]
 
     def values(self, j: int) -> Array:
         """Return column j as an array: of numbers, dates or objects.
@@ -132,11 +129,6 @@ class Table:
                     "encoded. Drop the column, or make columns of these from it."
                 )
         return types
-
-
-def is_frame(X: Any) -> bool:
-    """Return whether X is a data frame, of pandas or polars."""
-    return hasattr(X, "columns") and hasattr(X, "dtypes")
 
 
 def check_table(X: Any, estimator: Any, *, reset: bool, accept_sparse: bool = False) -> Any:

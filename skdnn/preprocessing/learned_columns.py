@@ -213,7 +213,8 @@ class LearnedColumns(Learned, BaseEstimator):
             if names is None:
                 continue
             (places,), (scaled,) = names.prepare(values), number.prepare(values)
-            edges = learn_bins(scaled.astype(np.float32), BINS_BESIDE_NAMES, None)
+            scaled = scaled.astype(np.float32)
+            edges = learn_bins(scaled, BINS_BESIDE_NAMES, None)
             # most tell nothing: they are not asked again, of the rows that a network sees
             if are_names(places, scaled, edges, positive, n_errors=1):
                 self._columns.append((j, names))
@@ -221,7 +222,7 @@ class LearnedColumns(Learned, BaseEstimator):
                 yield places.astype(np.float32)
 
     def _learn_layout(self, prepared: Array, y: Any, edges: list[Array] | None = None) -> Array:
-        """Learn bins, but for known ``edges``, and log-odds; say where each output comes from.
+        """Learn bins, but for known ``edges``, log-odds and gaps that tell; lay out the outputs.
 
         Return log-odds of prepared rows, each from other rows.
         """
@@ -343,8 +344,9 @@ class LearnedColumns(Learned, BaseEstimator):
     ) -> tuple[Self, Array | None]:
         """Return an encoder that prepares as this one, and what else it learns of prepared rows.
 
-        These are the bins, by other parameters if there are any, and the log-odds: the latter are
-        returned too, those of each row from other rows. What learns nothing else is the same.
+        These are the bins, by other parameters if there are any, which gaps tell, and the log-odds:
+        the latter are returned too, those of each row from other rows. What learns nothing else is
+        the same.
         """
         encoder = copy.copy(self)
         encoder.set_params(**(parameters or {}))

@@ -105,12 +105,12 @@ def _seconds(moments: Array) -> Array:
     if unit in _SECONDS:
         seconds = counts * float(_SECONDS[unit] * step)
     else:
+        counts = counts * step
         # as of microseconds, where the moment is whole ones
         per_micro = max(1, _PARTS[unit] // _MICRO)
         rest = np.fmod(counts, per_micro)
         seconds = (counts - rest) // per_micro / min(_PARTS[unit], _MICRO)
         seconds += rest / _PARTS[unit]
-        seconds *= step
     seconds[np.isnat(moments)] = np.nan
     return seconds
 

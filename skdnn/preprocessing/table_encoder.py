@@ -66,8 +66,7 @@ class TableEncoder(LearnedColumns, TransformerMixin, BaseEstimator):
         Rows that a level needs for an output of its own where a column has more levels than that.
     target_encoding : bool, default=True
         Whether the log-odds stand beside the levels where there are more, and beside numbers that
-        are names; they need y. Without y,
-        or without this, the encoding looks at no labels.
+        are names; they need y.
     missing_indicator : {"auto"} or bool, default="auto"
         Whether an output tells where a number is missing. "auto": where the labels of rows with a
         gap are others than those of the rest, by three standard errors, and there are
@@ -158,7 +157,8 @@ class TableEncoder(LearnedColumns, TransformerMixin, BaseEstimator):
         X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
             The table.
         y : array-like of shape (n_samples,), default=None
-            Labels of two classes, for the target encoding and the bins of trees.
+            Labels: of two classes for log-odds, for gaps that tell, and for the bins of trees. The
+            encoding looks at none of other labels, or without y.
 
         Returns
         -------
@@ -182,7 +182,8 @@ class TableEncoder(LearnedColumns, TransformerMixin, BaseEstimator):
         X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
             The table.
         y : array-like of shape (n_samples,), default=None
-            Labels of two classes, for the target encoding and the bins of trees.
+            Labels: of two classes for log-odds, for gaps that tell, and for the bins of trees. The
+            encoding looks at none of other labels, or without y.
 
         Returns
         -------
@@ -206,7 +207,7 @@ class TableEncoder(LearnedColumns, TransformerMixin, BaseEstimator):
         )
 
     def _prepares_as(self, other: TableEncoder) -> bool:
-        """Return whether another encoder would prepare the same of a table: all but the bins."""
+        """Return whether another encoder would prepare the same of a table, and lay out another."""
         return self._encodes_as(other, but=("n_bins", "bins", "missing_indicator"))
 
     # ------------------------------------------------------------------ transform

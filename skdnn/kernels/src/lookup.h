@@ -9,12 +9,15 @@ static inline int F(looks_up)(const network_t *net, const rows_t *rows)
     return rows->encoding && net->n_layers > 1;
 }
 
-/* Of up to CHUNK numbers, which are of one prepared column, the bins and their shares of these */
+/* Of up to CHUNK numbers, which are of one prepared column, the bins, counted from the first bin of
+   all, and the shares of these that lie below */
 static void F(find_bins)(const encoding_t *encoding, int run, int m, T *RESTRICT numbers,
                          int32_t *RESTRICT places, T *RESTRICT parts)
 {
-    int first = encoding->runs[run], last = encoding->runs[run + 1] - 1;
-    const T *at = encoding->at, *width = encoding->width;
+    int n_numbers = encoding->last[0];
+    int first = encoding->runs[run] - n_numbers, last = encoding->runs[run + 1] - n_numbers - 1;
+    const T *at = (const T *)encoding->at + n_numbers;
+    const T *width = (const T *)encoding->width + n_numbers;
     for (int i = 0; i < m; i++) {
         numbers[i] = numbers[i] == numbers[i] ? numbers[i] : C(0.0); /* the median, for a gap */
         places[i] = first;
@@ -147,14 +150,14 @@ static ONE_COPY void F(looked_up_product)(const network_t *net, const encoding_t
 {
     int n = net->sizes[1], stride = net->strides[1], n_numbers = encoding->last[0];
     const T *W = net->weights[0];
-    T *table = (T *)net->table - (int64_t)2 * n_numbers * stride;
+    T *table = net->table;
     if (n_numbers)
         F(product)(net, m, n, n_numbers, numbers, n_numbers, W, Z, stride);
     else
         memset(Z, 0, (size_t)m * (size_t)stride * sizeof(T));
     for (int r = 0; r < encoding->n_bin_runs; r++)
         for (int64_t k = encoding->runs[r]; k < encoding->runs[r + 1]; k++) {
-            T *below = table + 2 * k * stride;
+            T *below = table + 2 * (k - n_numbers) * stride;
             F(fill_up)(n, stride, W + k * n, below + stride);
             if (k == encoding->runs[r])
                 memset(below, 0, (size_t)stride * sizeof(T));
@@ -178,12 +181,11 @@ static ONE_COPY void F(looked_up_product_of_transpose)(const network_t *net,
 {
     int n = net->sizes[1], stride = net->strides[1], n_numbers = encoding->last[0];
     size_t n_bins = (size_t)(encoding->last[1] - n_numbers);
-    T *G = net->weight_gradients[0], *above = net->sums;
-    T *table = (T *)net->table - (int64_t)2 * n_numbers * stride;
+    T *G = net->weight_gradients[0], *above = net->sums, *table = net->table;
     if (n_numbers) F(product_of_transpose)(net, m, n, n_numbers, numbers, n_numbers, D, stride, G);
     memset(G + (int64_t)n_numbers * n, 0,
            (size_t)(encoding->last[3] - n_numbers) * (size_t)n * sizeof(T));
-    memset(net->table, 0, n_bins * 2 * (size_t)stride * sizeof(T));
+    memset(table, 0, n_bins * 2 * (size_t)stride * sizeof(T));
     for (int i = 0; i < m; i++) {
         const T *d = D + (int64_t)i * stride;
         F(add_to_bins)(net, encoding, i, m, d, table);
@@ -196,7 +198,7 @@ static ONE_COPY void F(looked_up_product_of_transpose)(const network_t *net,
     for (int r = 0; r < encoding->n_bin_runs; r++) {
         memset(above, 0, (size_t)stride * sizeof(T));
         for (int64_t k = encoding->runs[r + 1] - 1; k >= encoding->runs[r]; k--) {
-            const T *sums = table + 2 * k * stride;
+            const T *sums = table + 2 * (k - n_numbers) * stride;
             F(add)(n, sums + stride, above, G + k * n);
             F(add)(stride, above, sums, above);
         }

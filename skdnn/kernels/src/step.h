@@ -36,7 +36,8 @@ typedef struct {
     void **activations;           /* by hidden layer (capacity, stride) */
     void **caches;                /* likewise, of silu and gelu; or NULL */
     unsigned char **kept;         /* likewise, of dropout: 1 for a unit that stays; or NULL */
-    void *X;                      /* (capacity, n_features), or NULL where rows come as slices */
+    void *X;                      /* (capacity, n_features), of prepared rows the numbers alone; or
+                                     NULL where rows come as slices */
     int32_t *places;              /* (capacity, n_terms) what is looked up of prepared rows */
     void *parts;                  /* (capacity, n_bin_runs) */
     void *table;                  /* (n_bins, 2, first hidden stride) */
