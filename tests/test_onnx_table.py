@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import onnx
 import onnxruntime
 import pandas as pd
 import pytest
@@ -361,3 +362,17 @@ def test_categories_of_float64_take_float32():
     graph = skl2onnx.to_onnx(encoder, initial_types=[("X", FloatTensorType([None, 1]))])
     (encoded,) = run(graph, X.astype(np.float32))
     np.testing.assert_array_equal(encoded, np.repeat(np.eye(3), 2, axis=0))
+
+
+def test_numbers_that_are_no_names_are_not_looked_up(tmp_path):
+    # enough for all rows to be asked again, too little for a name
+    rng = np.random.RandomState(11)
+    X = np.column_stack([rng.randint(0, 40, 400), rng.rand(400)]).astype(float)
+    for seed in range(200):
+        y = np.random.RandomState(seed).rand(400) < 0.5
+        encoder = TableEncoder(random_state=0).fit(X, y)
+        if encoder._by_target and not encoder.encodes_target_:
+            break
+    skdnn.onnx.save(encoder, tmp_path / "model.onnx")
+    graph = onnx.load(tmp_path / "model.onnx").graph
+    assert "Equal" not in {node.op_type for node in graph.node}

@@ -43,7 +43,9 @@ def convert_ensemble(scope: Any, operator: Any, container: Any) -> None:
     logits = []
     for encoder, member in zip(model.encoders_, model.estimators_, strict=True):
         if id(encoder) not in encoded:
-            encoded[id(encoder)] = _add_encoder(graph, scope, operator.inputs, encoder, prepared)
+            encoded[id(encoder)] = _add_encoder(
+                graph, scope, operator.inputs, encoder, model.encoders_, prepared
+            )
         logits.append(add_logits(graph, encoded[id(encoder)], member, np.float32))
     positive = graph.cast(graph.side_by_side(logits), np.float64)  # (n_samples, n_networks)
     weights = graph.constant(model.estimator_weights_[:, np.newaxis].astype(np.float64))
@@ -61,14 +63,20 @@ def convert_ensemble(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _add_encoder(
-    graph: Graph, scope: Any, inputs: Any, encoder: Any, prepared: dict[int, Prepared]
+    graph: Graph,
+    scope: Any,
+    inputs: Any,
+    encoder: Any,
+    encoders: list[Any],
+    prepared: dict[int, Prepared],
 ) -> str:
-    """Add a member's encoder; return the encoded table, float32."""
+    """Add a member's encoder, one of all; return the encoded table, float32."""
     if isinstance(encoder, TableEncoder):
         # kinds that differ in their bins alone prepare the same
         key = id(encoder._columns)
         if key not in prepared:
-            prepared[key] = add_prepared(graph, encoder, inputs)
+            sharing = [e for e in encoders if getattr(e, "_columns", None) is encoder._columns]
+            prepared[key] = add_prepared(graph, sharing, inputs)
         return add_encoded(graph, encoder, prepared[key])
     if is_identity(encoder):
         return graph.side_by_side([graph.cast(v.full_name, np.float32) for v in inputs])

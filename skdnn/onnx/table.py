@@ -5,6 +5,7 @@ Numbers are centred and scaled in float64, as in the encoder; the rest is float3
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -126,7 +127,8 @@ def infer_encoded(operator: Any) -> None:
 def convert_table_encoder(scope: Any, operator: Any, container: Any) -> None:
     """Convert a TableEncoder."""
     graph, encoder = Graph(scope, operator, container), operator.raw_operator
-    graph.set_output(0, add_encoded(graph, encoder, add_prepared(graph, encoder, operator.inputs)))
+    prepared = add_prepared(graph, [encoder], operator.inputs)
+    graph.set_output(0, add_encoded(graph, encoder, prepared))
 
 
 def _places_of_columns(inputs: Any, n_features: int, owner: str) -> list[tuple[Any, int]]:
@@ -147,13 +149,15 @@ def _places_of_columns(inputs: Any, n_features: int, owner: str) -> list[tuple[A
 # ---------------------------------------------------------------------- prepared columns
 
 
-def add_prepared(graph: Graph, encoder: TableEncoder, inputs: Any) -> Prepared:
-    """Add what a fitted encoder prepares of a table."""
+def add_prepared(graph: Graph, encoders: Sequence[TableEncoder], inputs: Any) -> Prepared:
+    """Add what encoders that share their columns prepare of a table, as far as one uses it."""
+    encoder = encoders[0]
     if encoder._scaler is not None:  # was sparse
         X = graph.side_by_side([graph.cast(v.full_name, np.float64) for v in inputs])
         scaled = graph.add("Div", X, graph.constant(encoder._scaler.scale_.astype(np.float64)))
         return Prepared(graph.cast(scaled, np.float32), {})
     places = _places_of_columns(inputs, encoder.n_features_in_, "TableEncoder")
+    used = {place for user in encoders for place, _ in user._replaced}
     numbers: list[tuple[int, int, Number]] = []
     tensors: list[str] = []
     order: list[int] = []
@@ -161,7 +165,7 @@ def add_prepared(graph: Graph, encoder: TableEncoder, inputs: Any) -> Prepared:
     for j, column in encoder._columns:
         if isinstance(column, Number):
             numbers.append((first, j, column))
-        else:
+        elif column.group != 0 or first in used:
             x = _column(graph, *places[j])
             is_narrow = isinstance(places[j][0].type, FloatTensorType)
             dtype = np.dtype(np.float32 if is_narrow else np.float64)
