@@ -126,8 +126,10 @@ def test_tables_of_pyarrow_keep_their_names(rng):
     ],
 )
 def test_column_that_is_neither_number_nor_category_is_named(column, given):
-    frame = pl.DataFrame({"c": column}) if isinstance(column, pl.Series) else {"c": column}
-    frame = frame if isinstance(frame, pl.DataFrame) else pd.DataFrame(frame)
+    if isinstance(column, pl.Series):
+        frame = pl.DataFrame({"c": column})
+    else:
+        frame = pd.DataFrame({"c": pd.Series(list(column), dtype=object)})
     with pytest.raises((TypeError, ValueError), match="Column 'c'"):
         TableEncoder(given).fit(frame)
 

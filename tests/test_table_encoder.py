@@ -347,7 +347,7 @@ def test_more_than_two_classes_are_named(rng):
 
 
 def test_sparse_is_scaled_and_stays_sparse(rng):
-    X = scipy.sparse.random_array((50, 20), density=0.2, rng=0, format="csr") * 7
+    X = scipy.sparse.random(50, 20, 0.2, "csr", random_state=0) * 7
     encoded = TableEncoder().fit_transform(X)
     assert scipy.sparse.issparse(encoded)
     assert encoded.dtype == np.float32

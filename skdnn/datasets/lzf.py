@@ -28,7 +28,9 @@ def check_lzf(dataset: h5py.Dataset, first: int, last: int) -> None:
     if not n_filters or creation.get_filter(n_filters - 1)[0] != h5py.h5z.FILTER_LZF:
         return
     n_bytes = math.prod(dataset.chunks) * dataset.dtype.itemsize
-    for part in dataset.iter_chunks((slice(first, last), *map(slice, dataset.shape[1:]))):
+    # h5py 3.11 wants slices that say where they begin
+    cells = slice(first, last), *(slice(0, n) for n in dataset.shape[1:])
+    for part in dataset.iter_chunks(cells):
         edges = zip(part, dataset.chunks, strict=True)
         offset = tuple(side.start - side.start % size for side, size in edges)
         if not dataset.id.get_chunk_info_by_coord(offset).size:
