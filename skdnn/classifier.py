@@ -20,6 +20,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skdnn._version import documentation_url
+from skdnn.datasets.prepared import PreparedRows
 from skdnn.datasets.rows import check_finite, row_blocks
 from skdnn.mlp import as_mlp_classifier
 from skdnn.network.activations import Activation, get_activation
@@ -605,6 +606,8 @@ class DeepBinaryClassifier(
 
         It takes several times as long as the network for a single row.
         """
+        if type(X) is PreparedRows:
+            return X.shape[1] == self.n_features_in_
         return (
             type(X) is np.ndarray
             and X.ndim == 2
