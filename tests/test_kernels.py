@@ -308,7 +308,8 @@ def test_batch_of_prepared_rows_is_that_of_their_encoding(drawn, by_index, hidde
         logits = np.empty(len(rows), np.float32)
         step.CompiledPrediction(network.weights, network.biases, "tanh", 0.0, 4).logits(X, logits)
         found.append([value, *network.gradient.tolist(), *logits.tolist()])
-    assert_allclose(*found, rtol=1e-5, atol=2e-5)
+    # sums over many units are rounded as often
+    assert_allclose(*found, rtol=1e-5, atol=2e-5 if max(hidden, default=1) > 5 else 1e-6)
 
 
 def test_rows_of_other_encodings_find_room_of_their_own():

@@ -244,9 +244,9 @@ def encoded_blocks(encoders: Sequence[Any], X: Any) -> Iterator[tuple[slice, Any
         for place in gen_batches(rows.shape[0], size):
             block = rows[place]
             n_rows = block.shape[0]
+            places = np.arange(n_rows + -n_rows % _TILE).clip(max=n_rows - 1)
             for encoder in group:
                 if is_ours:
-                    places = np.arange(n_rows + -n_rows % _TILE).clip(max=n_rows - 1)
                     filled = encoder._with_log_odds(block)
                     is_prepared = _are_looked_up(encoder, filled)
                     yield place, encoder, _as_taken(encoder, filled, places, is_prepared)

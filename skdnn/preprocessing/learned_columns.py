@@ -354,8 +354,8 @@ class LearnedColumns(Learned, BaseEstimator):
             return encoder, None
         keeps_bins = not (parameters or self._bins_use_target)
         crossed = encoder._learn_layout(prepared, y, self._edges if keeps_bins else None)
-        is_same = keeps_bins and not (self.encodes_target_ or encoder.encodes_target_)
-        is_same = is_same and self._marks_gaps == encoder._marks_gaps
+        has_log_odds = self.encodes_target_ or encoder.encodes_target_
+        is_same = keeps_bins and not has_log_odds and self._marks_gaps == encoder._marks_gaps
         return (self if is_same else encoder), crossed
 
 

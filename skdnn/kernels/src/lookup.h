@@ -80,20 +80,17 @@ static void F(look_up)(const network_t *net, const rows_t *rows, const int64_t *
     }
 #endif
 
-/* z += what the bins of row i give; `table` has of each bin the sum of the weights below, and its
-   own */
-static inline void F(add_bins)(const network_t *net, const encoding_t *encoding, int i, int m,
+/* z += what the bins of a row give, of a batch of m; `table` has of each bin the sum of the weights
+   below, and its own */
+static inline void F(add_bins)(int n_runs, int m, const int32_t *places, const T *parts, int stride,
                                const T *RESTRICT table, T *RESTRICT z)
 {
-    int stride = net->strides[1];
-    const int32_t *places = net->places + i;
-    const T *parts = (const T *)net->parts + i;
 #if defined(__GNUC__) && N_REGISTERS > 0
 #define BLOCK(n)                                                                          \
     {                                                                                     \
         F(vector) sums[n], *to = (F(vector) *)(z + j);                                    \
         UNROLLED for (int v = 0; v < n; v++) sums[v] = to[v];                             \
-        for (int64_t r = 0; r < encoding->n_bin_runs; r++) {                              \
+        for (int64_t r = 0; r < n_runs; r++) {                                            \
             const T *bin = table + (int64_t)2 * places[r * m] * stride + j;               \
             const F(vector) *below = (const F(vector) *)bin;                              \
             const F(vector) *own = (const F(vector) *)(bin + stride);                     \
@@ -105,7 +102,7 @@ static inline void F(add_bins)(const network_t *net, const encoding_t *encoding,
     EACH_BLOCK(stride, BLOCK)
 #undef BLOCK
 #else
-    for (int64_t r = 0; r < encoding->n_bin_runs; r++) {
+    for (int64_t r = 0; r < n_runs; r++) {
         const T *below = table + (int64_t)2 * places[r * m] * stride, *own = below + stride;
         T part = parts[r * m];
         for (int j = 0; j < stride; j++) z[j] += below[j] + part * own[j];
@@ -113,19 +110,16 @@ static inline void F(add_bins)(const network_t *net, const encoding_t *encoding,
 #endif
 }
 
-/* What `add_bins` adds, the other way: d is added to the sums of each bin of row i */
-static inline void F(add_to_bins)(const network_t *net, const encoding_t *encoding, int i, int m,
-                                  const T *RESTRICT d, T *RESTRICT table)
+/* The other way: d is added to the sums of each bin of a row */
+static inline void F(add_to_bins)(int n_runs, int m, const int32_t *places, const T *parts,
+                                  int stride, const T *RESTRICT d, T *RESTRICT table)
 {
-    int stride = net->strides[1];
-    const int32_t *places = net->places + i;
-    const T *parts = (const T *)net->parts + i;
 #if defined(__GNUC__) && N_REGISTERS > 0
 #define BLOCK(n)                                                                          \
     {                                                                                     \
         F(vector) incoming[n];                                                            \
         UNROLLED for (int v = 0; v < n; v++) incoming[v] = ((const F(vector) *)(d + j))[v]; \
-        for (int64_t r = 0; r < encoding->n_bin_runs; r++) {                              \
+        for (int64_t r = 0; r < n_runs; r++) {                                            \
             T *bin = table + (int64_t)2 * places[r * m] * stride + j;                     \
             F(vector) *below = (F(vector) *)bin, *own = (F(vector) *)(bin + stride);      \
             T part = parts[r * m];                                                        \
@@ -136,7 +130,7 @@ static inline void F(add_to_bins)(const network_t *net, const encoding_t *encodi
     EACH_BLOCK(stride, BLOCK)
 #undef BLOCK
 #else
-    for (int64_t r = 0; r < encoding->n_bin_runs; r++) {
+    for (int64_t r = 0; r < n_runs; r++) {
         T *below = table + (int64_t)2 * places[r * m] * stride, *own = below + stride;
         T part = parts[r * m];
         for (int j = 0; j < stride; j++) below[j] += d[j], own[j] += part * d[j];
@@ -166,9 +160,10 @@ static ONE_COPY void F(looked_up_product)(const network_t *net, const encoding_t
         }
     for (int i = 0; i < m; i++) {
         T *z = Z + (int64_t)i * stride;
-        F(add_bins)(net, encoding, i, m, table, z);
+        const int32_t *places = net->places + i;
+        F(add_bins)(encoding->n_bin_runs, m, places, (const T *)net->parts + i, stride, table, z);
         for (int64_t r = encoding->n_bin_runs; r < encoding->n_terms; r++) {
-            int64_t place = net->places[r * m + i];
+            int64_t place = places[r * m];
             if (place >= 0) F(add)(n, z, W + place * n, z);
         }
     }
@@ -188,9 +183,10 @@ static ONE_COPY void F(looked_up_product_of_transpose)(const network_t *net,
     memset(table, 0, n_bins * 2 * (size_t)stride * sizeof(T));
     for (int i = 0; i < m; i++) {
         const T *d = D + (int64_t)i * stride;
-        F(add_to_bins)(net, encoding, i, m, d, table);
+        const int32_t *places = net->places + i;
+        F(add_to_bins)(encoding->n_bin_runs, m, places, (const T *)net->parts + i, stride, d, table);
         for (int64_t r = encoding->n_bin_runs; r < encoding->n_terms; r++) {
-            int64_t place = net->places[r * m + i];
+            int64_t place = places[r * m];
             if (place >= 0) F(add)(n, G + place * n, d, G + place * n);
         }
     }
