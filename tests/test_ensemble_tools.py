@@ -7,6 +7,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 import skops.io
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit
@@ -308,3 +309,12 @@ def test_networks_may_be_trained_in_the_space_of_the_rows():
     network = clone(network).set_params(row_space=False)
     outside = DeepEnsembleClassifier(network, n_estimators=4, random_state=0).fit(X, y)
     assert_allclose(inside.predict_proba(X), outside.predict_proba(X), rtol=1e-3)
+
+
+def test_dense_rows_are_predicted_where_sparse_ones_were_learned(numbers):
+    X = scipy.sparse.csr_array(np.maximum(numbers[0], 0))
+    model = small(n_estimators=2).fit(X, numbers[1])
+    expected = model.predict_proba(X)
+    for rows in (X.toarray(), X.toarray().tolist(), pd.DataFrame(X.toarray())):
+        assert_allclose(model.predict_proba(rows), expected, rtol=1e-6)
+    assert_allclose(model.predict_proba(X.toarray()[:1]), expected[:1], rtol=1e-6)

@@ -200,6 +200,8 @@ def _is_large(encoder: TableEncoder, rows: Any) -> bool:
 
 def _are_looked_up(encoder: TableEncoder, rows: Any) -> bool:
     """Return whether networks take prepared rows: compiled kernels look up the encoding."""
+    if encoder._scaler is not None:  # of sparse rows, which dense ones may follow
+        return False
     return isinstance(rows, np.ndarray) and (
         kernels.compiled is not None or _is_large(encoder, rows)
     )
