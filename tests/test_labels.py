@@ -1,5 +1,10 @@
 """Labels of every kind: taken as what they hold, or refused by name."""
 
+import datetime
+import re
+from decimal import Decimal
+from uuid import UUID
+
 import dask.array as da
 import h5py
 import numpy as np
@@ -246,3 +251,47 @@ def test_labels_of_an_open_file_are_those_of_an_array(X, labels, tmp_path):
             assert fitted.score(X, stored) == expected.score(X, y)
         encoder = TableEncoder(bins="tree", random_state=0)
         assert_array_equal(encoder.fit_transform(X, stored), encoder.fit_transform(X, y))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "labels", "kind"),
+    [
+        ("boolean", [False, True], "b"),
+        ("bool[pyarrow]", [False, True], "b"),
+        ("category", [False, True], "b"),
+        ("Int64", [2**53, 2**53 + 1], "i"),
+        ("int64[pyarrow]", [2**53, 2**53 + 1], "i"),
+    ],
+)
+def test_labels_of_nullable_dtypes_stay_what_they_are(X, dtype, labels, kind):
+    y = np.array(labels)[(X[:, 0] > 0).astype(int)]
+    nullable = pd.Series(y).astype(dtype)
+    for model in (make(), DeepEnsembleClassifier(make(), n_estimators=2, random_state=0)):
+        expected = model.fit(X, y).predict(X)
+        found = model.fit(X, nullable).predict(X)
+        assert found.dtype.kind == kind
+        assert_array_equal(found, expected)
+        assert model.score(X, nullable) == model.score(X, y)
+    assert make().partial_fit(X, nullable, classes=nullable[:20]).classes_.tolist() == labels
+
+
+@pytest.mark.parametrize("dtype", ["boolean", "Int64"])
+def test_missing_labels_of_nullable_dtypes_are_told_of(X, dtype):
+    y = pd.Series(np.arange(N_ROWS) % 2).astype(dtype)
+    y[3:5] = pd.NA
+    with pytest.raises(ValueError, match="y has 2 missing labels, the first in row 3"):
+        make().fit(X, y)
+
+
+LABELS_OF_NO_USE = [datetime.date(2020, 1, 1), Decimal(1), UUID(int=1), pd.Period("2020-01", "M")]
+
+
+@pytest.mark.parametrize("label", LABELS_OF_NO_USE, ids=lambda label: type(label).__name__)
+def test_objects_that_are_no_labels_are_named_by_their_type(X, label):
+    y = pd.Series([label] * N_ROWS)
+    message = rf"y has labels of type {type(label).__name__}, like {re.escape(repr(label))}"
+    for model in (make(), DeepEnsembleClassifier(n_estimators=1)):
+        with pytest.raises(ValueError, match=message):
+            model.fit(X, y)
+    with pytest.raises(ValueError, match="Partition 0 of y_val: y_val has labels of type"):
+        load_partition(0, X, y, None, ("X_val", "y_val", "sample_weight_val"))

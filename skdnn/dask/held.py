@@ -10,12 +10,16 @@ import numpy as np
 import scipy.sparse
 from dask.sizeof import sizeof
 from sklearn.utils import check_array, check_X_y
-from sklearn.utils.multiclass import check_classification_targets
 
 from skdnn.dask.columns import in_order
 from skdnn.datasets.columns import check_no_dates
 from skdnn.training.preparation import DATA
-from skdnn.training.targets import check_labels, check_masked, check_numbers
+from skdnn.training.targets import (
+    check_label_type,
+    check_labels,
+    check_masked,
+    check_numbers,
+)
 
 __all__ = ["HeldRows", "Partition", "Summary", "check_weight", "load_partition", "summarise"]
 
@@ -77,7 +81,7 @@ def load_partition(
         check_masked(y, blamed)
         y = check_labels(np.asarray(y).reshape(-1), blamed)
         if y.size:
-            check_classification_targets(y)
+            check_label_type(y, blamed)
         blamed = arguments[0]
         if weight is not None:
             weight = check_weight(weight, X.shape[0], arguments[2])

@@ -19,6 +19,7 @@ from skdnn.datasets.hdf5 import as_labels
 __all__ = [
     "apply_class_weight",
     "check_classes",
+    "check_label_type",
     "check_labels",
     "check_masked",
     "check_numbers",
@@ -86,8 +87,23 @@ def check_labels(y: Array, name: str = "y") -> Array:
     return y
 
 
+def check_label_type(y: Array, name: str = "y") -> None:
+    """Raise ValueError for what is no label of a class, as numbers that are measured."""
+    if y.dtype == object and y.size and not isinstance(y.flat[0], str | bytes):
+        raise ValueError(
+            f"{name} has labels of type {type(y.flat[0]).__name__}, like {y.flat[0]!r:.50}: give "
+            "text, integers or booleans."
+        )
+    with np.errstate(all="ignore"):  # it casts to integers
+        check_classification_targets(y)
+
+
 def plain_labels(y: Any, name: str = "y") -> Any:
-    """Return labels of files and those that are objects as what they hold; others as they are."""
+    """Return labels of files and those that are objects as what they hold; others as they are.
+
+    Those of dtypes that are not NumPy's, too: scikit-learn makes floats of nullable integers and
+    booleans.
+    """
     if isinstance(y, h5py.Dataset):
         return as_labels(y)
     try:
@@ -96,7 +112,10 @@ def plain_labels(y: Any, name: str = "y") -> Any:
         return y
     if isinstance(y, list | tuple) and labels.dtype.kind in "US" and len({*map(type, y)}) > 1:
         labels = np.array(y, object)  # numbers would have become text
-    return check_labels(labels, name) if labels.dtype.kind in "TO" and labels.ndim > 0 else y
+    if labels.ndim == 0:
+        return y
+    is_foreign = not isinstance(getattr(y, "dtype", labels.dtype), np.dtype)
+    return check_labels(labels, name) if is_foreign or labels.dtype.kind in "TO" else y
 
 
 def _is_missing(label: Any) -> bool:
@@ -150,8 +169,7 @@ def encode_labels(
     check_masked(y, name)
     y = check_labels(column_or_1d(y, warn=True), name)
     if y.dtype.kind not in "biuUS":  # classes in any case, and a look takes its time
-        with np.errstate(all="ignore"):  # it casts to integers
-            check_classification_targets(y)
+        check_label_type(y, name)
     found = np.unique(y)
     labels = _listed(found)
     if known is not None and not np.isin(found, known).all():
