@@ -99,6 +99,16 @@ def test_dates_without_an_encoder_are_named(column):
         model.predict(frame({"number": dates}))
 
 
+def test_text_without_an_encoder_is_named():
+    model = DeepEnsembleClassifier(make_model(hidden=(), max_iter=2), n_estimators=2, encoder=None)
+    X = pd.DataFrame({"number": NUMBERS, "other": ["a", "b"] * 10})
+    with pytest.raises(ValueError, match=r"Column 'other' of X.* leave encoder=None out"):
+        model.fit(X, y)
+    model.fit(X[["number"]], y)
+    with pytest.raises(ValueError, match=r"Column 'number' of X.* leave encoder=None out"):
+        model.predict(pd.DataFrame({"number": X["other"]}))
+
+
 def test_rows_that_are_not_collected_are_refused():
     X = pl.DataFrame({"a": NUMBERS})
     model = make_model(max_iter=2).fit(X, y)

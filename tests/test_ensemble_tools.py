@@ -87,6 +87,22 @@ def test_rows_that_an_encoder_makes_nan_are_its_own(numbers):
         small(encoder=encoder).fit(X, y)
 
 
+@pytest.mark.parametrize(
+    ("encode", "message"),
+    [
+        (lambda X: X[:-1], r"has 212 rows, but there were 213"),
+        (lambda X: X[:, 0], r"is no matrix of numbers: Expected 2D array"),
+        (lambda X: X[:, :0], r"is no matrix of numbers: Found array with 0 feature"),
+        (lambda X: np.full(X.shape, "a"), r"is no matrix of numbers: could not convert"),
+    ],
+    ids=["rows", "dimensions", "columns", "text"],
+)
+def test_encodings_of_no_use_are_told_of_the_encoder(numbers, encode, message):
+    model = small(encoder=FunctionTransformer(encode), n_estimators=4)
+    with pytest.raises(ValueError, match=f"X, encoded by FunctionTransformer, {message}"):
+        model.fit(*numbers)
+
+
 def test_table_that_is_its_own_encoding_is_called_x(numbers):
     X, y = numbers
     model = small(encoder=None, n_estimators=2).fit(X, y)

@@ -53,8 +53,17 @@ def check_no_dates(X: Any, advice: str = _ADVICE) -> None:
         raise TypeError(f"X holds {_found(X)}, and is {_NO_NUMBERS}: {advice}")
 
 
-def check_columns(X: Any, error: Exception) -> None:
-    """Raise an error that names a data frame's first column without numbers, if there is one."""
+def check_columns(X: Any, error: Exception, advice: str = _ADVICE) -> None:
+    """Raise an error that names a data frame's first column without numbers, if there is one.
+
+    Parameters
+    ----------
+    X : {array-like, data frame, sparse matrix} of shape (n_samples, n_features)
+    error : exception
+        What scikit-learn says of X.
+    advice : str, default=to encode X
+        What the caller's user can do.
+    """
     for j, (name, dtype) in enumerate(_columns(X)):
         values = _values(X, j)
         try:
@@ -64,7 +73,7 @@ def check_columns(X: Any, error: Exception) -> None:
             is_number = False
         if values.ndim == 1 and not is_number:
             raise type(error)(
-                f"Column {name!r} of X, {dtype}, is {_NO_NUMBERS}: {_ADVICE} {error}"
+                f"Column {name!r} of X, {dtype}, is {_NO_NUMBERS}: {advice} {error}"
             ) from error
 
 

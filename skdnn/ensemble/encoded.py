@@ -19,7 +19,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import check_array, gen_batches
 
 from skdnn import kernels
-from skdnn.datasets.columns import check_no_dates
+from skdnn.datasets.columns import check_columns, check_no_dates
 from skdnn.datasets.prepared import PreparedRows
 from skdnn.ensemble.defaults import is_identity
 from skdnn.ensemble.folds import Fold, take
@@ -40,6 +40,9 @@ _LARGEST_SEED = np.iinfo(np.int32).max
 
 # Rows that the kernels of matrix products take together, at most
 _TILE = 16
+
+# Of what encoder=None cannot take
+_ADVICE = "leave encoder=None out, so that X is encoded."
 
 
 def resolve_encoder(encoder: Any, seed: int) -> Any:
@@ -136,7 +139,7 @@ class EncodedTable:
             else:
                 self._rows, _ = encoder._learn(X, y)
         elif is_identity(encoder):
-            self._rows = _as_rows(X, encoder)
+            self._rows = _as_rows(X, encoder, X.shape[0])
         elif not fitted:
             encoder.fit(X, y)
 
@@ -178,7 +181,8 @@ class EncodedTable:
             encoder = clone(encoder)
             # not fit and transform: a cross-fitted encoding of rows that were fitted is another
             encoded = _fit_transform(encoder, take(self._X, train), y)
-            return encoder, _as_rows(encoded, encoder), _transform(encoder, self._of(held_out))
+            rows = _as_rows(encoded, encoder, train.size)
+            return encoder, rows, _transform(encoder, self._of(held_out))
         rows = self._rows
         if encoder.uses_target_:
             encoder, crossed = encoder._of_rows(rows[train], y)
@@ -272,16 +276,26 @@ def _fit_transform(encoder: Any, X: Any, y: Array) -> Any:
 
 
 def _transform(encoder: Any, X: Any) -> Any:
-    return _as_rows(encoder.transform(X), encoder)
+    return _as_rows(encoder.transform(X), encoder, X.shape[0])
 
 
-def _as_rows(encoded: Any, encoder: Any) -> Any:
-    """Return what a transformer gave as float32 rows."""
-    name = f"encoded by {type(encoder).__name__}"
-    if is_identity(encoder):
-        name = "X"
-        check_no_dates(encoded, "leave encoder=None out, so that X is encoded.")
-    with np.errstate(all="ignore"):  # what overflows float32 is infinite, which is an error
-        return check_array(
-            encoded, accept_sparse="csr", dtype=np.float32, order="C", input_name=name
-        )
+def _as_rows(encoded: Any, encoder: Any, n_rows: int) -> Any:
+    """Return what a transformer gave, of so many rows, as float32 rows."""
+    is_own = is_identity(encoder)
+    name = "X" if is_own else f"encoded by {type(encoder).__name__}"
+    if is_own:
+        check_no_dates(encoded, _ADVICE)
+    try:
+        with np.errstate(all="ignore"):  # what overflows float32 is infinite, which is an error
+            rows = check_array(
+                encoded, accept_sparse="csr", dtype=np.float32, order="C", input_name=name
+            )
+    except (TypeError, ValueError) as error:
+        if is_own:
+            check_columns(encoded, error, _ADVICE)
+        if name in str(error):
+            raise
+        raise type(error)(f"X, {name}, is no matrix of numbers: {error}") from error
+    if rows.shape[0] != n_rows:
+        raise ValueError(f"X, {name}, has {rows.shape[0]} rows, but there were {n_rows} of them.")
+    return rows
