@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -28,6 +29,7 @@ from skdnn.persistence.saving import ModelFileError, model_of
 __all__ = ["main"]
 
 _LONGEST_LIST = 5
+_BREAK = r"\n *"  # by which scikit-learn wraps an estimator inside another
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,7 +84,8 @@ def _describe_parameters(model: Any) -> Iterator[str]:
         k: v for k, v in model.get_params(deep=False).items() if repr(v) != repr(defaults[k])
     }
     yield "parameters (the rest are defaults):"
-    yield from (f"  {name} = {value!r}" for name, value in changed.items())
+    for name, value in changed.items():
+        yield f"  {name} = {re.sub(_BREAK, ' ', repr(value))}"
 
 
 def _describe_model(model: DeepBinaryClassifier) -> Iterator[str]:
@@ -163,7 +166,7 @@ def _describe_data(path: str) -> Iterator[str]:
 
 def _shown(text: str) -> str:
     """Return a line that can do nothing to a terminal, nor fail in its encoding."""
-    encoding = sys.stdout.encoding or "utf-8"
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"  # None: it is closed
     return printable(text).encode(encoding, "backslashreplace").decode(encoding)
 
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import scipy.sparse
 from numpy.testing import assert_allclose
+from sklearn.base import clone
 from sklearn.preprocessing import StandardScaler
 
 from skdnn import DeepBinaryClassifier, DeepEnsembleClassifier, load_model, save_model
@@ -120,9 +121,11 @@ def test_other_encoder_is_refused(table, tmp_path):
 
 
 def test_info_tells_of_the_networks(table, tmp_path, capsys):
-    save_model(small(estimator=SMALL).fit(*table), tmp_path / "model.h5")
+    wrapped = clone(SMALL).set_params(batch_size=50, learning_rate_init=0.01, beta_1=0.95)
+    save_model(small(estimator=wrapped).fit(*table), tmp_path / "model.h5")
     main(["info", str(tmp_path / "model.h5")])
     printed = capsys.readouterr().out
+    assert f"  estimator = {' '.join(repr(wrapped).split())}\n" in printed
     assert "out-of-fold log loss: 0." in printed
     assert "-> 4 -> 1, best epoch" in printed
 

@@ -508,6 +508,11 @@ def test_info_ends_quietly_when_nobody_reads_on():
     assert process.returncode == 0
 
 
+def test_info_without_an_output_says_nothing(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)  # as of a job whose output is closed
+    assert main(["info", str(DATA / "model_v1.h5")]) == 0
+
+
 @pytest.mark.parametrize("content", [None, b"", b"something", b"\x89HDF\r\n\x1a\nbroken"])
 def test_info_of_what_is_no_file_is_one_line(content, tmp_path, capsys):
     path = tmp_path / "file.h5"
