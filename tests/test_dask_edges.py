@@ -336,6 +336,17 @@ def test_dates_are_an_error_that_names_the_column(client):
         make_model().fit(dd.from_pandas(X, npartitions=2), dd.from_pandas(y, npartitions=2))
 
 
+def test_text_is_an_error_that_names_the_column(client, data):
+    X = pd.DataFrame({"a": np.arange(20.0), "port": ["S", "C"] * 10})
+    y = dd.from_pandas(pd.Series(np.arange(20) % 2), npartitions=2)
+    with pytest.raises(ValueError, match=r"Partition \d of X: Column 'port' of X, .* encode it"):
+        make_model().fit(dd.from_pandas(X, npartitions=2), y)
+    numbers = X.assign(port=X["a"] ** 2)
+    model = make_model().fit(dd.from_pandas(numbers, npartitions=2), y)
+    with pytest.raises(ValueError, match="Column 'port' of X"):
+        model.predict(dd.from_pandas(X, npartitions=2)).compute()
+
+
 # ---------------------------------------------------------------------- what stands behind masks
 
 

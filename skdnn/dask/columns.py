@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from dask.utils import is_dataframe_like
 
-__all__ = ["columns_of", "in_order"]
+from skdnn.datasets.columns import check_columns, check_no_dates
+
+__all__ = ["columns_of", "in_order", "of_numbers"]
 
 
 def columns_of(X: Any) -> list[Any] | None:
@@ -41,6 +45,18 @@ def in_order(rows: Any, columns: list[Any] | None, what: str) -> Any:
             f"{_shortened(unknown)}. Give every partition the same columns, each once."
         )
     return rows[columns]
+
+
+@contextmanager
+def of_numbers(rows: Any) -> Iterator[None]:
+    """Tell what scikit-learn says of a block by the column that is not of numbers, if one is."""
+    advice = "encode it, or leave it out."
+    check_no_dates(rows, advice)
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        check_columns(rows, error, advice)
+        raise
 
 
 def _shortened(names: list[Any], most: int = 10) -> str:

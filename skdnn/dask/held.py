@@ -11,8 +11,7 @@ import scipy.sparse
 from dask.sizeof import sizeof
 from sklearn.utils import check_array, check_X_y
 
-from skdnn.dask.columns import in_order
-from skdnn.datasets.columns import check_no_dates
+from skdnn.dask.columns import in_order, of_numbers
 from skdnn.training.preparation import DATA
 from skdnn.training.targets import (
     check_label_type,
@@ -89,8 +88,8 @@ def load_partition(
             return Partition(number, None, np.empty(0), weight)
         check_masked(X, blamed)
         X = in_order(X, columns, "its block")
-        check_no_dates(X)
-        X, y = check_X_y(X, y, **DATA)
+        with of_numbers(X):
+            X, y = check_X_y(X, y, **DATA)
     except (TypeError, ValueError) as error:
         # Dask would replace an error whose text is very long by one that says so
         reason = str(error)

@@ -10,10 +10,9 @@ import numpy as np
 from sklearn.utils import check_array, check_consistent_length
 
 from skdnn.classifier import DeepBinaryClassifier
-from skdnn.dask.columns import columns_of, in_order
+from skdnn.dask.columns import columns_of, in_order, of_numbers
 from skdnn.dask.held import check_weight
 from skdnn.dask.partitions import is_dask_frame, sample_of
-from skdnn.datasets.columns import check_no_dates
 from skdnn.training.preparation import DATA
 from skdnn.training.targets import check_labels, check_masked
 
@@ -79,8 +78,8 @@ def _rows_of(block: Any, columns: list[Any] | None) -> Any:
     """Return a block as the model takes it: without names, which the whole was asked for."""
     rows = in_order(block, columns, "A block of X")
     check_masked(rows, "X")
-    check_no_dates(rows)
-    return check_array(rows, **DATA)
+    with of_numbers(rows):
+        return check_array(rows, **DATA)
 
 
 def correct_of_block(
