@@ -22,12 +22,18 @@ from sklearn.model_selection import (
     cross_val_score,
 )
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MaxAbsScaler,
+    OneHotEncoder,
+    StandardScaler,
+)
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import InvalidParameterError
 
 from skdnn import Checkpoint, DeepBinaryClassifier, DeepEnsembleClassifier, load_model, save_model
 from skdnn.dask import DaskDeepBinaryClassifier
+from skdnn.ensemble.encoded import encoded_blocks
 from skdnn.preprocessing import TableEncoder
 from tests.tables import SMALL, small
 
@@ -334,3 +340,9 @@ def test_dense_rows_are_predicted_where_sparse_ones_were_learned(numbers):
     for rows in (X.toarray(), X.toarray().tolist(), pd.DataFrame(X.toarray())):
         assert_allclose(model.predict_proba(rows), expected, rtol=1e-6)
     assert_allclose(model.predict_proba(X.toarray()[:1]), expected[:1], rtol=1e-6)
+
+
+def test_wide_sparse_rows_are_encoded_many_at_a_time():
+    X = scipy.sparse.random(500, 100_000, 1e-4, "csr", random_state=0)
+    for encoder in (TableEncoder().fit(X), MaxAbsScaler().fit(X)):
+        assert len([*encoded_blocks([encoder], X)]) == 1

@@ -245,8 +245,11 @@ def encoded_blocks(encoders: Sequence[Any], X: Any) -> Iterator[tuple[slice, Any
     for group in groups.values():
         is_ours = isinstance(group[0], TableEncoder)
         rows = group[0]._prepare(X, is_checked=True) if is_ours else _transform(group[0], X)
-        n_columns = max(encoder.n_outputs_ for encoder in group) if is_ours else rows.shape[1]
-        size = max(1, _BLOCK_SIZE // (n_columns * _TILE)) * _TILE
+        if scipy.sparse.issparse(rows):
+            n_entries = 1 + rows.nnz // rows.shape[0]
+        else:
+            n_entries = max(e.n_outputs_ for e in group) if is_ours else rows.shape[1]
+        size = max(1, _BLOCK_SIZE // (n_entries * _TILE)) * _TILE
         for place in gen_batches(rows.shape[0], size):
             block = rows[place]
             n_rows = block.shape[0]
