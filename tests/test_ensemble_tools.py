@@ -18,6 +18,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import (
     GridSearchCV,
+    KFold,
     StratifiedKFold,
     cross_val_score,
 )
@@ -221,6 +222,9 @@ def test_parameters_of_the_default_network_cannot_be_set():
         ({"cv": [1]}, "cv must give pairs of rows"),
         ({"cv": [None]}, "cv must give pairs of rows"),
         ({"cv": []}, r"cv=\[\] gives no splits\.$"),
+        ({"cv": KFold}, r"cv is the class KFold: give KFold\(\)"),
+        ({"encoder": TableEncoder}, r"encoder is the class TableEncoder: give TableEncoder\(\)"),
+        ({"kinds": [(TableEncoder, None)]}, "encoder of a kind is the class TableEncoder"),
     ],
 )
 def test_parameters_that_do_not_suit_are_named(parameters, message, table):

@@ -91,6 +91,8 @@ def _default_kinds(n_estimators: int, categorical_features: Any, estimator: Any)
 def check_kinds(model: Any) -> list[Kind]:
     """Return the kinds that an ensemble of some parameters has networks of."""
     _check_estimator(model.estimator)
+    _check_instance(model.encoder, "encoder")
+    _check_instance(model.cv, "cv")
     if model.kinds is None:
         if isinstance(model.encoder, str):  # "auto"
             return _default_kinds(model.n_estimators, model.categorical_features, model.estimator)
@@ -112,6 +114,7 @@ def check_kinds(model: Any) -> list[Kind]:
                 f"max_features of a kind must be more than 0 and at most 1, the share of the "
                 f"columns that each network sees; got {share!r:.100}."
             )
+        _check_instance(kind[0], "The encoder of a kind")
         if not (kind[0] is None or kind[0] == "auto" or hasattr(kind[0], "transform")):
             raise ValueError(
                 "The encoder of a kind must be 'auto', None or a transformer, got "
@@ -129,6 +132,12 @@ def check_kinds(model: Any) -> list[Kind]:
         Kind(TableEncoder(model.categorical_features) if encoder == "auto" else encoder, *rest)
         for encoder, *rest in model.kinds
     ]
+
+
+def _check_instance(given: Any, name: str) -> None:
+    """Raise TypeError for a class, which has the methods that validation asks for."""
+    if isinstance(given, type):
+        raise TypeError(f"{name} is the class {given.__name__}: give {given.__name__}().")
 
 
 def _check_estimator(estimator: Any) -> None:
