@@ -51,3 +51,10 @@ def test_folds_of_groups_can_be_used_wherever_each_class_is_in_two(seed):
         assert np.unique(y[fold.train]).size == 2
         assert fold.held_out.size
         assert not np.isin(groups[fold.held_out], groups[fold.train]).any()
+
+
+def test_numbers_and_text_are_no_groups_together(numbers):
+    X, y = numbers
+    groups = [k % 9 if k % 2 else str(k % 9) for k in range(len(y))]  # 1 and "1" became one
+    with pytest.raises(ValueError, match="groups mixes labels of the types int, str"):
+        small(n_estimators=2).fit(X, y, groups=groups)

@@ -139,7 +139,7 @@ def check_rows(
     weight = check_sample_weight(sample_weight, positive.size)
     apply_class_weight(None, classes, positive, weight)  # whose sum may overflow
     if groups is not None:
-        groups = np.asarray(groups)
+        groups = np.asarray(plain_labels(groups, "groups"))
         if groups.ndim != 1:
             raise ValueError(
                 f"groups must have shape ({positive.size},), one a row of X; got {groups.shape}."
