@@ -14,6 +14,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 
 from skdnn.preprocessing import TableEncoder
+from tests.tables import small
 
 
 @pytest.mark.parametrize("method", ["fit", "fit_transform"])
@@ -334,6 +335,21 @@ def test_durations_as_categories_have_whole_names():
     hours = pd.DataFrame({"d": pd.to_timedelta([1, 2] * 30, unit="h")})
     names = TableEncoder(["d"]).fit(hours).get_feature_names_out().tolist()
     assert names == ["d_3600000000 microseconds", "d_7200000000 microseconds"]
+
+
+def test_gaps_of_sparse_tables_are_refused(rng):
+    X = scipy.sparse.csr_array(rng.rand(60, 3))
+    y = np.arange(60) % 2
+    encoder, ensemble = TableEncoder().fit(X, y), small(n_estimators=2).fit(X, y)
+    X.data[7] = np.nan
+    message = r"X contains NaN, but gaps of sparse tables are not encoded.* X\.toarray\(\)"
+    for method in (encoder.fit, ensemble.fit, encoder.transform, ensemble.predict):
+        with pytest.raises(ValueError, match=message):
+            method(X, y) if method.__name__ == "fit" else method(X)
+    with pytest.raises(ValueError, match=message):
+        encoder.transform(X.toarray())
+    with pytest.raises(ValueError, match="X contains infinity"):
+        encoder.transform(X * np.inf)
 
 
 def test_categories_of_sparse_tables_are_refused(rng):

@@ -153,7 +153,7 @@ class LearnedColumns(Learned, BaseEstimator):
 
     def _learn_scales(self, X: Any) -> Any:
         """Learn the largest values of sparse columns; return them scaled."""
-        X = validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32))
+        X = self._check_scaled(X, reset=True)
         if not isinstance(self.categorical_features, str | None):
             raise ValueError(
                 f"categorical_features is {self.categorical_features!r:.100}, but X is sparse, "
@@ -164,6 +164,20 @@ class LearnedColumns(Learned, BaseEstimator):
         # whatever the caller's configuration says
         self._scaler = MaxAbsScaler().set_output(transform="default").fit(X)
         return self._scaler.transform(X)
+
+    def _check_scaled(self, X: Any, *, reset: bool) -> Any:
+        """Return X of an encoder that scales, as numbers; ``reset`` as of `Table`."""
+        kinds = (np.float64, np.float32)
+        X = validate_data(
+            self, X, reset=reset, accept_sparse="csr", dtype=kinds, ensure_all_finite="allow-nan"
+        )
+        # scikit-learn would say of all tables that they may have no gaps
+        if np.isnan(X.data if scipy.sparse.issparse(X) else X).any():
+            raise ValueError(
+                "X contains NaN, but gaps of sparse tables are not encoded: fill them, or fit to "
+                "X.toarray(), whose gaps are."
+            )
+        return X
 
     def _learn_column(
         self, table: Table, j: int, y: Any

@@ -13,7 +13,6 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import (
     _check_feature_names_in,
     check_is_fitted,
-    validate_data,
 )
 
 from skdnn.parameters import ENCODER_CONSTRAINTS, fit_context
@@ -240,9 +239,7 @@ class TableEncoder(LearnedColumns, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         if self._scaler is not None:
-            kinds = (np.float64, np.float32)
-            X = validate_data(self, X, reset=False, accept_sparse="csr", dtype=kinds)
-            return self._scaler.transform(X)
+            return self._scaler.transform(self._check_scaled(X, reset=False))
         if scipy.sparse.issparse(X):
             raise TypeError("X is sparse, but was dense in fit: give X.toarray().")
         table = Table(X, self, reset=False, is_checked=is_checked)
