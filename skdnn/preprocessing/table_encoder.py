@@ -46,7 +46,8 @@ class TableEncoder(LearnedColumns, TransformerMixin, BaseEstimator):
       tells of them where they tell of labels; 0 in every level among categories.
     - Columns that are constant, or empty, or that would be encoded as an earlier one, are dropped.
 
-    Sparse X stays sparse: each column is divided by its largest absolute value, nothing else.
+    Sparse X, which must have no gaps, stays sparse: each column is divided by its largest absolute
+    value, nothing else.
 
     Parameters
     ----------
