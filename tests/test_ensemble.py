@@ -145,6 +145,15 @@ def test_sparse_table_is_learned():
     assert model.score(scipy.sparse.csr_array(X), y) > 0.85
 
 
+@pytest.mark.parametrize("n_bins", [0, 8])
+def test_dense_rows_are_predicted_as_the_sparse_ones_of_fit(n_bins, numbers):
+    X, y = np.where(numbers[0] > 0.5, numbers[0], 0), numbers[1]
+    model = DeepEnsembleClassifier(SMALL, 2, encoder=TableEncoder(n_bins=n_bins), random_state=0)
+    model.fit(scipy.sparse.csr_array(X), y)
+    sparse = model.predict_proba(scipy.sparse.csr_array(X))
+    assert_allclose(model.predict_proba(X), sparse, rtol=1e-5)
+
+
 # ---------------------------------------------------------------------- the ensemble
 
 
