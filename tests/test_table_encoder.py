@@ -221,6 +221,24 @@ def test_category_that_is_no_column_is_named(columns, message):
         TableEncoder(columns).fit(np.eye(2))
 
 
+@pytest.mark.parametrize("columns", [[1], [False, True]])
+def test_columns_may_be_given_as_objects(columns, rng):
+    X = rng.randint(0, 4, (100, 2))
+    np.testing.assert_array_equal(
+        TableEncoder(np.array(columns, object)).fit_transform(X),
+        TableEncoder(columns).fit_transform(X),
+    )
+
+
+@pytest.mark.parametrize(
+    ("columns", "types"),
+    [(["age", 1], "int, str"), ([0.5], "float"), ([b"age"], "bytes")],
+)
+def test_columns_given_by_what_names_none_are_refused(columns, types, mixed):
+    with pytest.raises(ValueError, match=f"all of one type: str, int or bool. Got {types}: "):
+        TableEncoder(columns).fit(mixed)
+
+
 def test_name_that_is_no_column_is_named(mixed):
     with pytest.raises(ValueError, match="'age', which is no column"):
         TableEncoder(["age"]).fit(mixed)

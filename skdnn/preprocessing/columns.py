@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,9 @@ __all__ = [
 ]
 
 Array = np.ndarray
+
+# What columns are named by: one type for all of them
+_PLACES = (str, bool | np.bool_, Integral)
 
 
 class Table:
@@ -258,10 +262,18 @@ def _check_columns(categorical_features: Sequence[Any], names: list[str], has_na
     ValueError
         For what is no column.
     """
-    given = np.atleast_1d(np.asarray(categorical_features))
+    # objects, or numbers would become text beside names
+    listed = np.asarray(categorical_features, object).ravel().tolist()
     mask = np.zeros(len(names), bool)
-    if given.size == 0:
+    if not listed:
         return mask
+    if not any(all(isinstance(entry, kind) for entry in listed) for kind in _PLACES):
+        types = sorted({type(entry).__name__ for entry in listed})
+        raise ValueError(
+            "categorical_features must be names, indices or a mask, all of one type: str, int or "
+            f"bool. Got {', '.join(types)}: {listed!r:.100}."
+        )
+    given = np.array(listed)
     if given.dtype.kind == "b":
         if given.shape != mask.shape:
             raise ValueError(
