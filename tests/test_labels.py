@@ -295,3 +295,32 @@ def test_objects_that_are_no_labels_are_named_by_their_type(X, label):
             model.fit(X, y)
     with pytest.raises(ValueError, match="Partition 0 of y_val: y_val has labels of type"):
         load_partition(0, X, y, None, ("X_val", "y_val", "sample_weight_val"))
+
+
+class OnlyAnArray:
+    """What has `__array__` and leaves NumPy's functions to no one, as arrays of other libraries."""
+
+    def __init__(self, values):
+        self._values = values
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self._values, dtype)
+
+    def __array_function__(self, function, types, args, kwargs):
+        raise TypeError(f"{function.__name__} is not for this array")
+
+
+@pytest.mark.parametrize("weight", [None, np.arange(N_ROWS)])
+@pytest.mark.parametrize("model", [make(), DeepEnsembleClassifier(make(), n_estimators=2)])
+def test_labels_that_only_become_an_array_are_scored(X, model, weight):
+    y = (X[:, 0] > 0).astype(int)
+    model = clone(model).fit(X, y)
+    assert model.score(X, OnlyAnArray(y), weight) == model.score(X, y, weight)
+
+
+@pytest.mark.parametrize("weight", [None, np.ones(N_ROWS)])
+@pytest.mark.parametrize("y", [None, 1])
+def test_labels_that_are_none_are_told_by_score(X, y, weight):
+    model = make().fit(X, X[:, 0] > 0)
+    with pytest.raises(ValueError, match=r"y_true|y should be a 1d array"):
+        model.score(X, y, weight)

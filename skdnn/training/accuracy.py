@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
+from sklearn.utils import column_or_1d
 
 from skdnn.training.targets import check_masked, check_sample_weight, plain_labels
 
@@ -38,5 +38,6 @@ class WeightedAccuracy:
         """
         check_masked(y, "y")
         y = plain_labels(y)
-        weight = check_sample_weight(sample_weight, np.shape(y)[0])
-        return super().score(X, y, weight)  # type: ignore[misc]
+        if sample_weight is not None:
+            sample_weight = check_sample_weight(sample_weight, len(column_or_1d(y)))
+        return super().score(X, y, sample_weight)  # type: ignore[misc]
