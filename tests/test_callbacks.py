@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 
+import joblib
 import numpy as np
 import pytest
 from sklearn.callback import ProgressBar, ScoringMonitor
@@ -16,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from skdnn.training.objective import Objective
 from skdnn.training.training import Training
 from tests import models
-from tests.callbacks import Callback
+from tests.callbacks import Callback, Saves
 from tests.models import RATES, assert_same_bits, learned, parameters_of
 
 ALL_SOLVERS = pytest.mark.parametrize("solver", RATES)
@@ -270,6 +271,12 @@ def test_fitted_estimator_goes_on_predicting_the_same(data):
     model.set_callbacks().fit(*data)
     for fitted, logits in kept:
         np.testing.assert_array_equal(fitted.decision_function(X), logits)
+
+
+@ALL_SOLVERS
+def test_fitted_estimator_can_be_saved(solver, data, tmp_path):
+    make_model(solver).set_callbacks(Saves(tmp_path)).fit(*data)
+    assert_same_bits(joblib.load(tmp_path / "2.joblib"), make_model(solver, max_iter=3).fit(*data))
 
 
 def test_fitted_estimator_is_another_object(data):

@@ -78,6 +78,10 @@ class FitRun:
         """Hash what the estimator is fitted to, for `get_progress`; before training changes it."""
         self._hash_data(self._call)
 
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        """Stay out of pickles: of estimators that a callback saves, which hold the context."""
+        return type(None), ()
+
     def __enter__(self) -> Self:
         if self._call.incremental:
             return self
