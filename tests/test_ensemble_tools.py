@@ -36,6 +36,7 @@ from skdnn import Checkpoint, DeepBinaryClassifier, DeepEnsembleClassifier, load
 from skdnn.dask import DaskDeepBinaryClassifier
 from skdnn.ensemble.encoded import encoded_blocks
 from skdnn.preprocessing import TableEncoder
+from tests.callbacks import Callback
 from tests.tables import SMALL, small
 
 
@@ -170,6 +171,26 @@ def test_callbacks_see_networks_and_epochs(numbers):
     recorder = Recorder()
     small(n_estimators=2).set_callbacks(recorder).fit(*numbers)
     assert recorder.tasks == ["fit", "network", "network"]
+
+
+def test_callbacks_that_are_passed_on_see_each_task_once(numbers):
+    class Counter(Callback):
+        max_propagation_depth = None
+
+        def __init__(self):
+            self.begun, self.ended = [], []
+
+        def on_fit_task_begin(self, estimator, context):
+            self.begun.append((context.source_task_name, context.task_name))
+
+        def on_fit_task_end(self, estimator, context):
+            self.ended.append((context.source_task_name, context.task_name))
+
+    counter = Counter()
+    model = small(n_estimators=2).set_callbacks(counter).fit(*numbers)
+    assert counter.begun.count(("network", "fit")) == 2
+    assert len(counter.begun) == 1 + 2 + sum(len(net.loss_curve_) for net in model.estimators_)
+    assert sorted(counter.begun, key=str) == sorted(counter.ended, key=str)
 
 
 def test_progress_bar_goes_through_networks_and_epochs(numbers):

@@ -92,14 +92,15 @@ def fit_member(
     # what nobody can set, no warning should ask for
     network._tells_outcome = not has_defaults
     data = {"X": X[0], "y": y[0], "metadata": None}
-    task.call_on_fit_task_begin(estimator=ensemble, **data)
     with task.propagate_callback_context(network):
+        # within it: what the network passes on to callbacks is not told to them twice
+        task.call_on_fit_task_begin(estimator=ensemble, **data)
         network.fit(X[0], y[0], weight[0], X_val=X[1], y_val=y[1], sample_weight_val=weight[1])
+        task.call_on_fit_task_end(estimator=ensemble, **data)
     network.scoring = scoring
     del network._tells_outcome
     if seen is not None:
         _see_all(network, seen, n_outputs)
-    task.call_on_fit_task_end(estimator=ensemble, **data)
     if ensemble.verbose:
         print(
             f"Network {k + 1} of {ensemble.n_estimators}: best of {network.n_iter_} epochs is "
