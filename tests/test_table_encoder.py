@@ -11,6 +11,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import scipy.sparse
+import sklearn
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -181,6 +182,15 @@ def test_log_odds_are_those_of_the_target_encoder(rng):
     np.testing.assert_allclose(
         encoder.transform(X)[:, place], clip_smoothly(above), rtol=1e-5, atol=1e-6
     )
+
+
+def test_log_odds_are_learned_where_metadata_are_routed(rng):
+    X, y = rng.randint(0, 100, (1500, 1)), rng.randint(0, 2, 1500)
+    expected = TableEncoder([0], random_state=0).fit_transform(X, y)
+    with sklearn.config_context(enable_metadata_routing=True):
+        np.testing.assert_array_equal(
+            TableEncoder([0], random_state=0).fit_transform(X, y), expected
+        )
 
 
 def test_log_odds_do_not_leak_labels(rng):

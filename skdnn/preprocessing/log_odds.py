@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 from scipy.special import logit
+from sklearn import config_context
 from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import TargetEncoder
 from sklearn.utils import check_consistent_length
@@ -149,7 +150,9 @@ def learn_log_odds(places: Array, y: Any, random_state: Any) -> tuple[list[Array
     folds = StratifiedKFold(n_folds, shuffle=True, random_state=random_state)
     encoder = TargetEncoder(target_type="binary", smooth=_TARGET_SMOOTHING, cv=folds)
     encoder.set_output(transform="default")  # whatever the caller's configuration says
-    crossed = logit(encoder.fit_transform(places, y))
+    # where metadata are routed, TargetEncoder of scikit-learn 1.9 needs groups
+    with config_context(enable_metadata_routing=False):
+        crossed = logit(encoder.fit_transform(places, y))
     prior = logit(encoder.target_mean_)
     log_odds = []
     for known, share in zip(encoder.categories_, encoder.encodings_, strict=True):
