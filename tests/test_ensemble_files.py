@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+import sklearn
 from numpy.testing import assert_allclose
 from sklearn.base import clone
 from sklearn.preprocessing import StandardScaler
@@ -85,6 +86,14 @@ def test_equal_ensembles_give_equal_bytes(table, tmp_path):
     for name in "ab":
         save_model(small().fit(*table), tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_loaded_ensemble_predicts_sparse_rows_whatever_output_is_configured(tmp_path):
+    X = scipy.sparse.random_array((60, 3), density=0.5, format="csr", rng=0)
+    model = small(estimator=SMALL).fit(X, np.arange(60) % 2)
+    loaded = travel(model, tmp_path)
+    with sklearn.config_context(transform_output="pandas"):
+        np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
 
 
 def test_ensembles_of_arrays_and_sparse_matrices(tmp_path):

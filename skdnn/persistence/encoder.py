@@ -197,7 +197,7 @@ class _Stored:
 
 
 def _unpack_scaler(mine: _Stored, n_samples: Any, n: int, names: Array | None) -> MaxAbsScaler:
-    scaler = MaxAbsScaler()
+    scaler = MaxAbsScaler().set_output(transform="default")  # as in fit
     scaler.max_abs_ = mine.get("largest", "f8" if mine.is_double("largest") else "f4", n)
     scaler.scale_ = np.where(scaler.max_abs_ == 0, 1, scaler.max_abs_)
     scaler.n_features_in_ = n
