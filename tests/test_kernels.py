@@ -41,6 +41,14 @@ TOLERANCE = {"f": 1e-5, "d": 1e-13}
 MOMENTS = ("velocity", "first_sum", "second_sum")
 
 
+@pytest.fixture(scope="module", autouse=True, params=step.VARIANTS if step else ())
+def instructions(request):
+    """Run all tests on the kernels for each kind of instructions that the processor has."""
+    step.use(request.param)
+    yield
+    step.use(step.INSTRUCTIONS)
+
+
 @st.composite
 def problems(draw):
     """Draw a network and rows, the network's parameters set."""

@@ -85,7 +85,7 @@ cdef extern from "src/step.h":
         void encode(const encoding_t *, const void *, const int64_t *, int64_t,
                     void *) noexcept nogil
         void activate(network_t *, void *, int64_t) noexcept nogil
-    const kernels_t *skdnn_choose(const char **)
+    int skdnn_variants(const char **, const kernels_t **)
 
 # In the order of the enumerations of step.h
 ACTIVATIONS = ("identity", "logistic", "tanh", "relu", "leaky_relu", "elu", "silu", "gelu")
@@ -94,9 +94,12 @@ RULES = ("gradient_descent", "momentum", "nesterov", "adam")
 # Seconds after which a run looks for signals, Ctrl-C among them
 cdef double _PATIENCE = 0.5
 
-cdef const char *_name = NULL
-cdef const kernels_t *_kernels = skdnn_choose(&_name)
-INSTRUCTIONS = _name.decode()
+# For which instructions there are kernels that this processor runs, the fastest first
+cdef const char *_names[3]
+cdef const kernels_t *_variants[3]
+VARIANTS = tuple([_names[k].decode() for k in range(skdnn_variants(_names, _variants))])
+INSTRUCTIONS = VARIANTS[0]
+cdef const kernels_t *_kernels = _variants[0]
 cdef bytes _NATIVE = b"<" if sys.byteorder == "little" else b">"
 
 
@@ -636,6 +639,12 @@ cdef class CompiledPrediction:
                 outcome = net.kernels.predict(&net.c, &rows.c, start, n, address + start * itemsize)
                 start += n
         _check(outcome)
+
+
+def use(str instructions):
+    """Let what is made from now on run for some instructions, one of ``VARIANTS``; for tests."""
+    global _kernels
+    _kernels = _variants[VARIANTS.index(instructions)]
 
 
 def activate(str activation, double slope, z):

@@ -117,7 +117,8 @@ typedef struct {
 
 extern const kernels_t skdnn_plain[2], skdnn_avx2[2], skdnn_avx512[2]; /* float, double */
 
-/* The best table that this processor can run, and its name */
-const kernels_t *skdnn_choose(const char **name);
+/* The tables that this processor can run, the fastest first, and their names; returns how many of
+   up to three */
+int skdnn_variants(const char **names, const kernels_t **variants);
 
 #endif
