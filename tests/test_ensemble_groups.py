@@ -58,3 +58,19 @@ def test_numbers_and_text_are_no_groups_together(numbers):
     groups = [k % 9 if k % 2 else str(k % 9) for k in range(len(y))]  # 1 and "1" became one
     with pytest.raises(ValueError, match="groups mixes labels of the types int, str"):
         small(n_estimators=2).fit(X, y, groups=groups)
+
+
+@pytest.mark.parametrize("root", range(5))
+def test_folds_that_would_train_on_one_class_are_made_fewer(root):
+    groups, y = np.array([0, 1, 2, 2, 3, 3, 3]), np.array([1, 1, 0, 0, 0, 0, 1], bool)
+    for fold in make_folds(8, 16, Rows(groups, y, y, None, groups), root):
+        assert np.unique(y[fold.train]).size == 2
+
+
+def test_folds_of_a_group_each_come_in_another_order_again():
+    groups, y = np.array([0, 0, 1, 2]), np.array([True, False, False, True])
+    folds = make_folds(8, 15, Rows(groups, y, y, None, groups), root=0)
+    held_out = [int(groups[fold.held_out[0]]) for fold in folds]
+    orders = {tuple(held_out[k : k + 3]) for k in range(0, 15, 3)}
+    assert all(sorted(order) == [0, 1, 2] for order in orders)
+    assert len(orders) > 1

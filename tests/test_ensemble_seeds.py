@@ -6,7 +6,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import KBinsDiscretizer, StandardScaler, TargetEncoder
 
@@ -67,6 +67,15 @@ def test_generator_of_an_encoder_is_one_seed_for_all_networks(place, towns):
     assert {encoder.random_state for encoder in model.encoders_} == {seed}
     threads = small(**given, n_jobs=2).fit(X, y)
     assert_array_equal(threads.predict_proba(X), model.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    ("target_type", "kind"), [("auto", StratifiedKFold), ("continuous", KFold)]
+)
+def test_folds_of_a_target_encoder_are_of_the_kind_that_it_makes_itself(target_type, kind, towns):
+    encoder = make_column_transformer((TargetEncoder(target_type=target_type), ["town"]))
+    found = small(encoder=encoder, n_estimators=1).fit(*towns).encoder_
+    assert type(found.get_params()["targetencoder__cv"]) is kind
 
 
 def test_generators_of_the_user_are_left_as_they_are(towns):

@@ -34,10 +34,51 @@ from sklearn.utils._param_validation import InvalidParameterError
 
 from skdnn import Checkpoint, DeepBinaryClassifier, DeepEnsembleClassifier, load_model, save_model
 from skdnn.dask import DaskDeepBinaryClassifier
+from skdnn.ensemble.defaults import Kind, check_kinds, resolve_estimator
 from skdnn.ensemble.encoded import encoded_blocks
 from skdnn.preprocessing import TableEncoder
 from tests.callbacks import Callback
 from tests.tables import SMALL, small
+
+# What the docstring of DeepEnsembleClassifier says of networks by default
+KINDS = [
+    # bins, share of the columns, layers, learning rate
+    (8, 1, (64, 64), 0.006),
+    (0, 1, (64, 64), 0.008),
+    (8, 0.6, (64,), 0.012),
+    (32, 1, (64, 64), 0.006),
+]
+
+
+@pytest.mark.parametrize(
+    ("n_estimators", "estimator", "n_kinds"),
+    [(1, None, 1), (7, None, 1), (8, None, 2), (12, None, 3), (16, None, 4), (24, SMALL, 2)],
+)
+def test_kinds_of_default_networks_are_those_of_the_docstring(n_estimators, estimator, n_kinds):
+    kinds = check_kinds(DeepEnsembleClassifier(estimator, n_estimators))
+    found = [
+        (kind.encoder.n_bins, kind.max_features, kind.hidden_layer_sizes, kind.learning_rate_init)
+        for kind in kinds
+    ]
+    assert found == KINDS[:n_kinds]
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "batch_size"), [(300, 16), (900, 30), (3000, 100), (7680, 256), (9000, 256)]
+)
+def test_default_network_is_that_of_the_docstring(n_rows, batch_size):
+    network = resolve_estimator(Kind("auto", None), n_rows, n_rows, mean_weight=2.0)
+    expected = {
+        "hidden_layer_sizes": (64, 64),
+        "learning_rate_init": 0.006,
+        "alpha": 2.0,
+        "n_iter_no_change": 9,
+        "max_iter": 1000,
+        "batch_size": batch_size,
+        "early_stopping": True,
+    }
+    defaults = DeepBinaryClassifier().get_params()
+    assert network.get_params() == defaults | expected
 
 
 @pytest.mark.parametrize(
@@ -140,6 +181,14 @@ def test_transformer_without_fit_transform_is_an_encoder(numbers):
     assert_allclose(model.predict_proba(X), expected, rtol=1e-5)
     frozen = FrozenEstimator(scaler.fit(X))
     assert small(kinds=[(frozen, SMALL)], n_estimators=2).fit(X, y).score(X, y) > 0.5
+
+
+def test_encoder_of_the_user_is_fitted_to_the_rows_that_each_network_trains_on(numbers):
+    X, y = numbers
+    folds = list(StratifiedKFold(3).split(X, y))
+    model = small(encoder=StandardScaler(), cv=folds, n_estimators=3).fit(X, y)
+    for (train, _), encoder in zip(folds, model.encoders_, strict=True):
+        assert_allclose(encoder.mean_, X[train].mean(axis=0), rtol=1e-9, atol=1e-12)
 
 
 def test_column_transformer_is_an_encoder(table):
