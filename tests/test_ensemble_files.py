@@ -183,6 +183,59 @@ def test_forged_file_is_an_error(contents, tmp_path, attributes, arrays):
         load_model(forged(contents, tmp_path, attributes, arrays))
 
 
+def replaced(place, value):
+    def replace(array):
+        array = array.copy()
+        array[place] = value(array) if callable(value) else value
+        return array
+
+    return replace
+
+
+def appended(array):
+    return np.append(array, array[-1:])
+
+
+FORGERIES = [
+    ("encoder_of", replaced(0, -1)),
+    ("estimator_weights", replaced(0, -0.1)),
+    ("encoders/0/categorical", lambda mask: mask.astype(np.int8)),
+    ("encoders/0/columns/center", replaced(0, np.nan)),
+    ("encoders/0/columns/unit", replaced(0, 4)),
+    ("encoders/0/columns/unit", replaced(0, -1)),
+    ("encoders/0/columns/source", replaced(0, -1)),
+    ("encoders/0/columns/edges", replaced(1, lambda edges: edges[0])),
+    ("encoders/0/columns/edges", replaced(1, lambda edges: edges[0] - 1)),
+    ("encoders/0/columns/edges", appended),
+    ("encoders/0/columns/codes", appended),
+    ("encoders/0/columns/codes", replaced(0, -1)),
+    ("encoders/0/columns/level_bytes", appended),
+    ("encoders/0/columns/level_bytes", lambda encoded: encoded[:-1]),
+]
+
+
+@pytest.mark.parametrize(("name", "forge"), FORGERIES)
+def test_each_entry_is_checked_by_itself(name, forge, contents, tmp_path):
+    with pytest.raises(ModelFileError):
+        load_model(forged(contents, tmp_path, arrays={name: forge(contents.arrays[name])}))
+
+
+@pytest.mark.parametrize("levels", [[1.0, 1.0, 3.0], [2.0, 1.0, 3.0]])
+def test_levels_must_increase(levels, tmp_path):
+    X, y = np.repeat([1.0, 2.0, 3.0], 10)[:, np.newaxis], np.arange(30) % 2
+    model = small(encoder=TableEncoder([0]), estimator=SMALL).fit(X, y)
+    save_model(model, tmp_path / "model.h5")
+    whole = open_container(tmp_path / "model.h5")
+    name = "encoders/0/columns/number_levels"
+    assert whole.arrays[name].tolist() == [1, 2, 3]
+    with pytest.raises(ModelFileError, match="not in order"):
+        load_model(forged(whole, tmp_path, arrays={name: np.array(levels)}))
+    for code in (3, -1):
+        arrays = {"encoders/0/columns/codes": np.array([0, 1, code])}
+        with pytest.raises(ModelFileError, match="do not fit together"):
+            load_model(forged(whole, tmp_path, arrays=arrays))
+
+
 def test_forged_copy_without_changes_is_read(contents, tmp_path):
     assert isinstance(load_model(forged(contents, tmp_path)), DeepEnsembleClassifier)
 
