@@ -66,6 +66,7 @@ def test_loss_curves_are_those_of_the_model(watched):
     )
     assert display.learning_rate_line_.axes is display.learning_rate_ax_ is not display.ax_
     assert display.learning_rate_ax_.get_ylabel() == "learning rate"
+    assert display.learning_rate_ax_.get_ylim()[0] == 0
     assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("epoch", "loss")
 
 
@@ -80,6 +81,12 @@ def test_best_epoch_is_marked_and_named(watched):
         f"best epoch ({best})",
         "learning rate",
     ]
+
+
+def test_ring_is_where_the_best_epoch_is():
+    curves = {"validation_loss_curve": [4, 2, 3], "best_iter": 2}
+    display = LossCurveDisplay([9, 8, 7, 6, 5], **curves).plot()
+    assert display.best_.get_xydata().tolist() == [[4, 2]]
 
 
 def test_constant_learning_rate_is_drawn_on_demand(model):
@@ -205,7 +212,7 @@ def test_points_are_the_shares_in_order(model, breast_cancer):
 
 
 def test_dead_units_are_marked_and_counted():
-    display = DeadUnitsDisplay([np.array([0.5, 0, 1, 0]), np.array([0.2, 0.1])]).plot()
+    display = DeadUnitsDisplay([np.array([0.001, 0, 1, 0]), np.array([0.2, 0.1])]).plot()
     assert [line.get_ydata().tolist() for line in display.dead_points_] == [[0, 0], []]
     assert display.dead_points_[0].get_marker() != display.points_[0].get_marker()
     assert [text.get_text() for text in display.ax_.get_xticklabels()] == [
@@ -213,6 +220,17 @@ def test_dead_units_are_marked_and_counted():
         "2\n0 / 2",
     ]
     assert labels_of(display.legend_) == ["active units", "dead: 2 of 6 units"]
+
+
+def test_units_are_dead_below_the_threshold(breast_cancer):
+    X, y = breast_cancer
+    model = fit(X, y, activation="logistic")
+    display = DeadUnitsDisplay.from_estimator(model, X, threshold=0.2)
+    for share, found in zip(
+        dead_units(model, X, threshold=0.2).shares, display.shares, strict=True
+    ):
+        np.testing.assert_array_equal(found, share)
+    assert any((share < 1).any() for share in display.shares)
 
 
 def test_units_of_a_layer_stay_in_its_place(model, breast_cancer):
@@ -232,8 +250,10 @@ def test_network_without_hidden_layers_cannot_be_drawn(breast_cancer):
 
 def test_lines_are_the_medians_and_the_zeros(model, breast_cancer):
     X, y = breast_cancer
-    display = LayerStatisticsDisplay.from_estimator(model, X, y)
-    activations, gradients = activation_statistics(model, X), gradient_statistics(model, X, y)
+    weight = np.linspace(0, 2, len(y))
+    display = LayerStatisticsDisplay.from_estimator(model, X, y, sample_weight=weight)
+    activations = activation_statistics(model, X)
+    gradients = gradient_statistics(model, X, y, weight)
     (lines,) = display.lines_.values()
     expected = [activations.median, gradients.median, activations.zeros]
     for line, panel, column in zip(lines, display.axes_, expected, strict=True):
@@ -312,13 +332,19 @@ def test_zero_is_the_middle_of_the_one_scale(model):
     assert display.colorbar_.ax.get_ylabel() == "weight"
 
 
+def test_scale_ends_where_nearly_all_weights_do():
+    display = WeightImageDisplay(np.arange(-200.0, 1)[:, None], image_shape=(3, 67)).plot()
+    assert display.images_[0].get_clim() == pytest.approx((-199, 199))
+
+
 def test_three_channels_are_colours_around_grey():
     weights = np.zeros((12, 2))
-    weights[0, 0], weights[4, 1] = 1, -1
+    weights[0, 0], weights[4, 1], weights[8, 1] = 1, -1, 0.5
     display = WeightImageDisplay(weights, image_shape=(2, 2, 3)).plot()
     first, second = (np.asarray(image.get_array()) for image in display.images_)
     assert first[0, 0].tolist() == [1, 0.5, 0.5]
     assert second[0, 1].tolist() == [0.5, 0, 0.5]
+    assert second[1, 0].tolist() == [0.5, 0.5, 0.75]
     assert display.colorbar_ is None
 
 

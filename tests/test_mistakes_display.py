@@ -92,6 +92,53 @@ def test_images_of_any_numbers_are_stretched(mistaken):
     np.testing.assert_allclose(display.images_[0].get_array(), expected, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("numbers", "shown"),
+    [
+        (np.array([0, 51, 255], np.uint8), [0, 0.2, 1]),
+        (np.array([0, 1, 1], np.uint8), [0, 1, 1]),
+        ([0.2, 0.5, 0.4], [0.2, 0.5, 0.4]),
+        ([-0.5, 0, 0.5], [0, 0.5, 1]),
+        ([0, 2, 8], [0, 0.25, 1]),
+    ],
+)
+def test_brightness_is_by_the_kind_of_numbers(numbers, shown):
+    X = np.stack([numbers, numbers])
+    display = MistakesDisplay.from_predictions([0, 1], [1.0, 0.0], X, image_shape=(1, 3))
+    np.testing.assert_allclose(display.images_[0].get_array(), [shown], atol=1e-12)
+    assert display.images_[0].get_clim() == (0, 1)
+
+
+def test_probability_of_a_half_predicts_the_first_class():
+    display = MistakesDisplay.from_predictions([0, 1], [0.5, 0.5], np.eye(2))
+    assert display.mistakes.row.tolist() == [1]
+
+
+def test_infinity_is_no_deviation_and_makes_none():
+    X = np.array([["a", 0.0], ["b", 2.0], ["a", np.inf], ["b", 1.0]], object)
+    y = np.array([0, 1, 0, 1])
+    display = MistakesDisplay.from_predictions(y, [0.1, 0.0, 0.2, 0.9], X, n_features=1)
+    found = display.features
+    assert (found.row.tolist(), found.feature) == ([1], ["x1"])
+    np.testing.assert_allclose(found.deviation, 1 / np.std([0, 2, 1]))
+
+
+@pytest.mark.parametrize(
+    ("texts", "is_left_out"),
+    [
+        (["a", "b"] * 2, False),
+        (["a", "b", "c", "c"], True),
+        ([f"{k}" for k in range(50)] * 2, False),
+        ([f"{k}" for k in range(51)] * 2, True),
+    ],
+)
+def test_texts_of_which_many_are_one_of_a_kind_are_left_out(texts, is_left_out):
+    X = np.array([texts, range(len(texts))], object).T
+    y = np.arange(len(texts)) % 2
+    display = MistakesDisplay.from_predictions(y, 1.0 - y, X, n_mistakes=1)
+    assert display.left_out == ["x0"] * is_left_out
+
+
 def test_bars_are_the_deviations_that_stand_out(mistaken):
     model, X, y = mistaken
     scaled = 100 + X * np.arange(1, 31)
