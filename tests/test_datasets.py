@@ -221,9 +221,12 @@ def test_labels_that_are_no_utf8_are_refused(path):
         load_hdf5(path, x="images", y="latin")
 
 
-def test_different_lengths_are_refused(path):
-    with pytest.raises(ValueError, match=r"data\.h5: x='images' has 5 .* y='fewer' has 3"):
-        load_hdf5(path, x="images", y="fewer")
+@pytest.mark.parametrize(
+    ("x", "n_x", "y", "n_y"), [("images", 5, "fewer", 3), ("fewer", 3, "labels", 5)]
+)
+def test_different_lengths_are_refused(path, x, n_x, y, n_y):
+    with pytest.raises(ValueError, match=rf"data\.h5: x='{x}' has {n_x} .* y='{y}' has {n_y}"):
+        load_hdf5(path, x=x, y=y)
 
 
 @pytest.mark.parametrize("scale", [0, -255, np.inf, np.nan, "255", True, [255]])

@@ -587,6 +587,14 @@ def test_fingerprint_is_of_content_and_not_of_place(path, tmp_path):
     assert len({X.fingerprint(), *(other.fingerprint() for other in others)}) == 8
 
 
+@pytest.mark.parametrize("layout", [{"chunks": (53, 7)}, {"chunks": (1, 7), "compression": "gzip"}])
+def test_fingerprint_is_of_the_layout_that_rows_are_drawn_by(layout, path, tmp_path):
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file.create_dataset("single", data=STORED["single"], **layout)
+    other = HDF5Matrix(tmp_path / "other.h5", "single")
+    assert other.fingerprint() != HDF5Matrix(path, "single").fingerprint()
+
+
 # ------------------------------------------------------------------------------- scikit-learn
 
 

@@ -66,6 +66,16 @@ def test_damaged_lzf_chunk_is_no_nan_of_the_user(read, damaged):
         read(damaged)
 
 
+def test_nan_that_fills_an_lzf_chunk_never_written_is_one_of_the_user(tmp_path):
+    with h5py.File(tmp_path / "rows.h5", "w") as file:
+        rows = file.create_dataset(
+            "X", (40, 3), chunks=(20, 3), compression="lzf", fillvalue=np.nan, dtype=float
+        )
+        rows[:20] = 1
+    with pytest.raises(ValueError, match="contains NaN in row 20"):
+        HDF5Matrix(tmp_path / "rows.h5", "X").load()
+
+
 @pytest.mark.parametrize("shape", [(50, 20), (30, 7), (200, 3)])
 @pytest.mark.parametrize("values", ["random", "equal", "long runs"])
 def test_nan_in_a_whole_lzf_chunk_is_one_of_the_user(values, shape, tmp_path):
