@@ -258,6 +258,36 @@ def test_wrong_gradient_of_one_block_is_found(model, breast_cancer, monkeypatch)
     assert checks.error[1] == pytest.approx(1e-3, rel=0.01)
 
 
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_parameter_of_the_largest_gradient_is_compared(sign, model, breast_cancer, monkeypatch):
+    right = Objective.value_and_gradient
+
+    def value_and_gradient(self, batch):
+        value = right(self, batch)
+        found = self.gradient[: model.coefs_[0].size]
+        found[np.abs(found).argmax()] *= sign * 1.1
+        return value
+
+    monkeypatch.setattr(Objective, "value_and_gradient", value_and_gradient)
+    checks = check_gradients(model, *breast_cancer, max_parameters=1)
+    assert checks.agrees.tolist() == [False, True, True, True, True, True]
+
+
+def test_others_than_those_of_the_largest_gradient_are_drawn(model, breast_cancer):
+    first, second = (
+        check_gradients(model, *breast_cancer, max_samples=569, random_state=seed)
+        for seed in (0, 1)
+    )
+    assert first.error[0] != second.error[0]
+
+
+def test_rows_without_weight_are_not_drawn(model, breast_cancer):
+    X, y = breast_cancer
+    weight = np.zeros(len(y))
+    weight[[3, 50, 200]] = 1
+    assert check_gradients(model, X, y, weight, max_samples=2).agrees.all()
+
+
 def test_forgotten_penalty_is_found(breast_cancer, monkeypatch):
     X, y = breast_cancer
     model = fit(X, y, alpha=50.0)
