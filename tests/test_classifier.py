@@ -321,6 +321,24 @@ def test_invalid_parameter_is_named(name, value, data):
 
 
 @pytest.mark.parametrize(
+    ("solver", "name", "value"),
+    [
+        ("sgd", "momentum", 0),
+        ("sgd", "momentum", 1),
+        ("adam", "alpha", 0),
+        ("adam", "beta_1", 0),
+        ("adam", "beta_2", 0),
+        ("adam", "validation_fraction", 0),
+        ("adam", "negative_slope", 0),
+        ("adam", "dropout", 0),
+        ("adam", "n_iter_no_change", np.inf),
+    ],
+)
+def test_parameter_may_be_at_its_bound(solver, name, value, data):
+    make_model(solver, max_iter=1, **{name: value}).fit(*data)
+
+
+@pytest.mark.parametrize(
     "hidden",
     [(0,), (-1,), (5, 2.5), (5, "3"), ("five",), (True,), (5, None), [[5, 3]], np.ones((2, 2))],
     ids=repr,
@@ -395,6 +413,13 @@ def test_predictions_have_the_dtype_of_the_data(dtype, method, data):
     X, y = data
     X = X.astype(dtype)
     assert getattr(make_model().fit(X, y), method)(X).dtype == dtype
+
+
+@pytest.mark.parametrize(("fitted", "dtype"), [("f4", "f8"), ("f8", "f4")])
+def test_predictions_have_the_wider_of_two_dtypes(fitted, dtype, data):
+    X, y = data
+    model = make_model().fit(X.astype(fitted), y)
+    assert model.decision_function(X.astype(dtype)).dtype == np.float64
 
 
 @MAY_DIE

@@ -18,6 +18,7 @@ from skdnn.network.activations import ACTIVATIONS, get_activation
 from skdnn.network.initializers import initialize
 from skdnn.network.loss import log_loss_and_gradient, probability, signs_of
 from skdnn.network.network import Network
+from skdnn.numerics.vectors import largest_magnitude
 from skdnn.solvers import Adam, Momentum
 from skdnn.training.build import make_schedule
 from skdnn.training.objective import Objective
@@ -419,6 +420,22 @@ def test_probabilities_agree_with_mpmath(dtype):
     with mpmath.workprec(200):
         exact = [float(1 / (1 + mpmath.exp(-mpmath.mpf(float(z))))) for z in logits]
     np.testing.assert_allclose(probability(logits), exact, rtol=4 * np.finfo(dtype).eps)
+
+
+@PRECISIONS
+def test_probabilities_below_the_smallest_normal_number_underflow_gradually(dtype):
+    least = float(np.finfo(dtype).smallest_subnormal)
+    logits = np.linspace(np.log(np.finfo(dtype).tiny), np.log(least), 40).astype(dtype)
+    with mpmath.workprec(200):
+        exact = [float(mpmath.exp(mpmath.mpf(float(z)))) for z in logits]
+    found = probability(logits).astype(float)
+    np.testing.assert_allclose(found, exact, rtol=4 * np.finfo(dtype).eps, atol=2 * least)
+    assert (found > 0).all()
+
+
+@pytest.mark.parametrize("vector", [[-3.0, 2.0], [3.0, -2.0], [-3.0], [3.0, 3.0]])
+def test_largest_magnitude_is_of_either_sign(vector):
+    assert largest_magnitude(np.array(vector)) == 3
 
 
 # ---------------------------------------------------------------------- extreme logits

@@ -171,7 +171,7 @@ def test_gd_steps_at_the_rates_of_the_curve(data):
 
 @EVERY_FORMULA
 @FIRST_ORDER_SOLVERS
-@pytest.mark.parametrize("warmup", [1, 3, 2.5])
+@pytest.mark.parametrize("warmup", [1, 3, 2.7])
 def test_schedule_follows_a_linear_warmup(name, solver, warmup, data):
     model = make_model(solver, learning_rate=name, warmup=warmup).fit(*data)
     n = N_BATCHES[solver]
