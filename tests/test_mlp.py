@@ -52,6 +52,20 @@ def test_mlp_classifier_can_be_trained_on(solver, tol, data):
     assert not np.array_equal(parameters_of(mlp), before)
 
 
+def test_mlp_classifier_goes_on_with_the_steps_of_gd(data):
+    model = make_model("gd", alpha=0.0).fit(*data)
+    mlp = model.to_mlp_classifier()
+    for _ in range(3):
+        model.partial_fit(*data)
+        mlp.partial_fit(*data)
+    np.testing.assert_allclose(parameters_of(mlp), parameters_of(model), rtol=1e-9, atol=1e-12)
+
+
+def test_mlp_classifier_has_no_stopping_rule_where_ours_has_none(data):
+    mlp = make_model(tol=None).fit(*data).to_mlp_classifier()
+    assert (mlp.tol, mlp.n_iter_no_change) == (0, np.inf)
+
+
 def test_mlp_classifier_has_weights_of_its_own(data):
     model = make_model().fit(*data)
     before = parameters_of(model)

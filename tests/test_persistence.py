@@ -513,6 +513,13 @@ def test_info_without_an_output_says_nothing(monkeypatch):
     assert main(["info", str(DATA / "model_v1.h5")]) == 0
 
 
+def test_command_that_fails_says_so_by_its_exit_code(tmp_path):
+    command = [sys.executable, "-m", "skdnn", "info", str(tmp_path / "none.h5")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("skdnn: error: ")
+
+
 @pytest.mark.parametrize("content", [None, b"", b"something", b"\x89HDF\r\n\x1a\nbroken"])
 def test_info_of_what_is_no_file_is_one_line(content, tmp_path, capsys):
     path = tmp_path / "file.h5"
