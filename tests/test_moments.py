@@ -138,3 +138,11 @@ def test_units_of_several_are_the_same_seconds(step):
     several = counts.astype(f"datetime64[{step}ms]")
     single = several.astype("datetime64[ms]")
     assert_array_equal(seconds_of(several), seconds_of(single))
+
+
+def test_the_same_moments_in_another_zone_are_the_same_numbers():
+    dates = pd.Series(pd.date_range("2020-01-01", periods=366, tz="UTC"))
+    encoder = TableEncoder().fit(dates.to_frame())
+    for zone in ("Europe/Rome", "Asia/Tokyo"):
+        found = encoder.transform(dates.dt.tz_convert(zone).to_frame())
+        np.testing.assert_array_equal(found, encoder.transform(dates.to_frame()))

@@ -340,6 +340,28 @@ def test_numbers_that_are_names(tmp_path):
     assert_allclose(found, model.predict_proba(X), atol=1e-5)
 
 
+def test_inputs_of_columns_that_were_dropped_are_of_their_kind():
+    X = pd.DataFrame({"x": np.arange(6.0), "text": ["a"] * 6, "one": 1.0})
+    types = skdnn.onnx.input_types(TableEncoder().fit(X))
+    kinds = [DoubleTensorType, StringTensorType, DoubleTensorType]
+    assert [(name, type(kind)) for name, kind in types] == list(zip(X, kinds, strict=True))
+
+
+def test_numbers_may_be_names_in_some_folds_alone(tmp_path):
+    rng = np.random.RandomState(0)
+    codes, effect = rng.randint(0, 30, 400), 0.75 * rng.standard_normal(30)
+    X = np.column_stack([codes, rng.rand(400)])
+    y = rng.rand(400) < 1 / (1 + np.exp(-effect[codes]))
+    model = DeepEnsembleClassifier(NETWORK, 4, encoder=TableEncoder(), random_state=0).fit(X, y)
+    are_names = [encoder.encodes_target_ for encoder in model.encoders_]
+    assert any(are_names)
+    assert not are_names[0]
+    skdnn.onnx.save(model, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    (found,) = session.run(["probabilities"], {"X": X})
+    assert_allclose(found, model.predict_proba(X), atol=1e-5)
+
+
 @pytest.mark.parametrize("fitted", [np.float32, np.float64])
 @pytest.mark.parametrize("given", [np.float32, np.float64])
 @pytest.mark.parametrize("offset", [0, 20240101])

@@ -409,3 +409,16 @@ def test_fit_takes_little_more_than_the_table(rng):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1.5 * X.nbytes
+
+
+@pytest.mark.parametrize("index", [-3, 2])
+def test_index_that_is_no_column_is_named(index):
+    with pytest.raises(ValueError, match=f"holds the index {index}, but X has 2 columns"):
+        TableEncoder([index]).fit(np.eye(4)[:, :2])
+
+
+def test_mask_of_the_user_is_left_as_it_is():
+    mask = np.array([False, False])
+    X = pd.DataFrame({"number": [1.0, 2.0, 3.0], "text": ["a", "b", "a"]})
+    assert TableEncoder(mask).fit(X).categorical_features_.tolist() == [False, True]
+    assert not mask.any()
