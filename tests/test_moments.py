@@ -10,6 +10,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from skdnn.preprocessing import TableEncoder
+from skdnn.preprocessing.columns import Table
 from skdnn.preprocessing.moments import seconds_of
 from skdnn.preprocessing.values import categories_of, numbers_of, unit_of
 
@@ -132,17 +133,35 @@ def test_dates_that_are_named_as_categories_are_not_warned_of(hold):
     assert encoder.fit_transform(table).shape == (100, 21)
 
 
+@pytest.mark.parametrize("unit", ["Y", "M", "W", "D", "h", "m", "s"])
+def test_durations_are_as_many_seconds_as_numpy_takes_them_for(unit):
+    durations = np.array([1, -3, 400], f"m8[{unit}]")
+    assert_array_equal(seconds_of(durations), durations.astype("m8[s]").astype(float))
+
+
 @pytest.mark.parametrize("step", [10, 25])
-def test_units_of_several_are_the_same_seconds(step):
-    counts = np.random.RandomState(0).randint(10**12, size=1000)
-    several = counts.astype(f"datetime64[{step}ms]")
-    single = several.astype("datetime64[ms]")
+@pytest.mark.parametrize("unit", ["ms", "s", "m"])
+def test_units_of_several_are_the_same_seconds(step, unit):
+    counts = np.random.RandomState(0).randint(10**9, size=1000)
+    several = counts.astype(f"datetime64[{step}{unit}]")
+    single = several.astype(f"datetime64[{unit}]")
     assert_array_equal(seconds_of(several), seconds_of(single))
 
 
-def test_the_same_moments_in_another_zone_are_the_same_numbers():
-    dates = pd.Series(pd.date_range("2020-01-01", periods=366, tz="UTC"))
-    encoder = TableEncoder().fit(dates.to_frame())
-    for zone in ("Europe/Rome", "Asia/Tokyo"):
-        found = encoder.transform(dates.dt.tz_convert(zone).to_frame())
-        np.testing.assert_array_equal(found, encoder.transform(dates.to_frame()))
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Rome", "Asia/Tokyo"])
+@pytest.mark.parametrize("kind", ["datetime64[us, {}]", "timestamp[us, tz={}][pyarrow]"])
+def test_moments_are_those_of_utc_in_every_zone(kind, zone):
+    days = np.arange(366).astype("M8[D]").astype("M8[us]")
+    dates = pd.Series(days).dt.tz_localize("UTC").astype(kind.format(zone))
+    found = Table(dates.to_frame("d"), None, reset=True, is_checked=True).values(0)
+    assert_array_equal(found, days, strict=True)
+
+
+def test_dates_of_python_are_those_of_utc_in_every_zone():
+    zone = datetime.timezone(datetime.timedelta(hours=9))
+    dates = [
+        datetime.datetime(2020, 1, 1, 9, tzinfo=zone),
+        datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC),
+        datetime.datetime(2020, 1, 1),
+    ]
+    assert numbers_of(np.array(dates, object), "d").tolist() == [1_577_836_800] * 3

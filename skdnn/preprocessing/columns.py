@@ -235,7 +235,7 @@ def _of_pandas(series: Any) -> Array:
         return series.to_numpy(dtype=np.float32 if is_narrow else np.float64, na_value=np.nan)
     if kind == "b":
         return series.to_numpy(dtype=object, na_value=None)
-    if str(dtype).startswith("date"):  # days of pyarrow
+    if str(dtype).startswith(("date32", "date64")):  # days of pyarrow
         return series.to_numpy(dtype=object)
     if kind in "Mm":
         zone = getattr(dtype, "tz", None) or getattr(getattr(dtype, "pyarrow_dtype", 0), "tz", None)
