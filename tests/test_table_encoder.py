@@ -18,13 +18,14 @@ from hypothesis.extra.numpy import arrays
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import cross_val_predict
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder, RobustScaler, TargetEncoder
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skdnn.preprocessing import TableEncoder
+from skdnn.preprocessing.encodings import learn_bins, learn_number
 from tests.tables import clip_smoothly, encode
 
 
@@ -182,6 +183,11 @@ def test_log_odds_are_those_of_the_target_encoder(rng):
     np.testing.assert_allclose(
         encoder.transform(X)[:, place], clip_smoothly(above), rtol=1e-5, atol=1e-6
     )
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    p = theirs.set_params(cv=folds).fit_transform(X, y)[:, 0]
+    above = np.log(p / (1 - p)) - np.log(prior / (1 - prior))
+    crossed = TableEncoder(max_levels=10, random_state=0).fit_transform(X, y)[:, place]
+    np.testing.assert_allclose(crossed, clip_smoothly(above), rtol=1e-5, atol=1e-6)
 
 
 def test_log_odds_are_learned_where_metadata_are_routed(rng):
@@ -422,3 +428,27 @@ def test_mask_of_the_user_is_left_as_it_is():
     X = pd.DataFrame({"number": [1.0, 2.0, 3.0], "text": ["a", "b", "a"]})
     assert TableEncoder(mask).fit(X).categorical_features_.tolist() == [False, True]
     assert not mask.any()
+
+
+def test_infinity_is_a_range_beyond_the_finite_numbers():
+    number = learn_number(np.array([0, 1, 2, np.inf, np.inf, np.inf]))
+    # as 0, 1, 2, 4, 4, 4: quartiles of 1.25 and 4 around a median of 3
+    assert (number.center, number.scale) == pytest.approx((3, 1 / 2.75))
+
+
+def test_number_that_would_fill_a_bin_is_an_edge_and_the_rest_share_the_others():
+    numbers = np.concatenate([np.zeros(40), np.arange(1, 61)]).astype(np.float32)
+    edges = learn_bins(numbers, 4, None)
+    np.testing.assert_allclose(edges, [0, 1, 1 + 59 / 3, 1 + 2 * 59 / 3, 60], rtol=1e-6)
+
+
+def test_tree_splits_the_rows_without_gaps():
+    numbers = np.concatenate([np.full(20, np.nan), np.arange(40)]).astype(np.float32)
+    edges = learn_bins(numbers, 2, numbers >= 10)
+    assert edges.tolist() == [0, 9.5, 39]
+
+
+def test_outputs_of_one_name_are_numbered(rng):
+    X = pd.DataFrame({"x_y_z": rng.rand(20), "x": ["y_z", "a"] * 10, "x_y": ["b", "z"] * 10})
+    names = TableEncoder(n_bins=0).fit(X).get_feature_names_out()
+    assert names.tolist() == ["x_y_z", "x_a", "x_y_z_2", "x_y_b", "x_y_z_3"]
