@@ -1,5 +1,7 @@
 """Dropout: unbiased, exact in its gradients, off at prediction, and repeatable."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 from sklearn.utils._param_validation import InvalidParameterError
@@ -9,6 +11,7 @@ from skdnn.network.activations import ACTIVATIONS, get_activation
 from skdnn.network.loss import log_loss
 from skdnn.network.network import Network
 from skdnn.network.prediction import predict_logits
+from skdnn.numerics.threads import Crew
 from skdnn.training.objective import Objective
 from tests.models import central_differences, parameters_of
 
@@ -205,6 +208,18 @@ def test_float32_stays_float32(data):
     X, y = data
     model = make_model(dropout=0.5).fit(X.astype(np.float32), y)
     assert model.coefs_[0].dtype == np.float32
+
+
+def test_threads_drop_what_one_would():
+    X = np.random.RandomState(1).standard_normal((64, 4))
+    ends = []
+    for crew in (None, Crew(2)):
+        network, generator = make_network(), np.random.RandomState(3)
+        objective = Objective(network, X, X[:, 0] > 0, random_state=generator, crew=crew)
+        with crew or nullcontext():
+            values = [objective.value_and_gradient(slice(0, 64))[0] for _ in range(2)]
+        ends.append([*values, *network.gradient, generator.uniform()])
+    np.testing.assert_allclose(*ends, rtol=1e-10, atol=1e-14)
 
 
 def test_network_without_hidden_layers_has_nothing_to_drop(data):

@@ -10,6 +10,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 import skdnn.training.coordinates
 from skdnn import DeepBinaryClassifier
+from skdnn.network.activations import get_activation
+from skdnn.network.network import Network
+from skdnn.training.objective import Objective
 from skdnn.training.rowspace import RowSpace, row_space_pays
 
 RULES = {
@@ -209,3 +212,22 @@ def test_memory_that_the_cost_model_does_not_see_ends_in_direct_training(monkeyp
 
     monkeypatch.setattr(skdnn.training.coordinates, "RowSpace", no_memory)
     assert_array_equal(clone(model).fit(X, y).coefs_[0], direct.coefs_[0])
+
+
+def test_point_is_stationary_by_the_gradient_of_the_features():
+    X, y, _ = make_data((40, 300))
+    first = 0.001 * np.random.RandomState(1).standard_normal((300, 3))
+    objectives = []
+    for space in (None, RowSpace(X, [first])):
+        network = Network((space.rank if space else 300, 3, 1), get_activation("tanh"), X.dtype)
+        network.weights[0][...] = space.enter(first) if space else first
+        network.weights[1][...] = 10  # so that the first layer has the largest gradient
+        objective = Objective(network, space.rows if space else X, y, space=space)
+        objective.value_and_gradient(objective.all_rows())
+        objectives.append(objective)
+    direct, inside = objectives
+    largest = np.abs(direct.gradient).max()
+    assert np.abs(inside.gradient).max() != pytest.approx(largest, rel=0.01)
+    for objective in objectives:
+        assert objective.is_stationary(1.001 * largest)
+        assert not objective.is_stationary(0.999 * largest)
