@@ -230,6 +230,8 @@ def test_levels_must_increase(levels, tmp_path):
     assert whole.arrays[name].tolist() == [1, 2, 3]
     with pytest.raises(ModelFileError, match="not in order"):
         load_model(forged(whole, tmp_path, arrays={name: np.array(levels)}))
+    with pytest.raises(ModelFileError, match="one place among the encoders"):
+        load_model(forged(whole, tmp_path, arrays={"encoder_of": np.array([0, 0, -1])}))
     for code in (3, -1):
         arrays = {"encoders/0/columns/codes": np.array([0, 1, code])}
         with pytest.raises(ModelFileError, match="do not fit together"):

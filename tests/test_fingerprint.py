@@ -325,3 +325,9 @@ def test_other_parameters_are_refused_by_name(before, now, tmp_path):
 @given(st.recursive(st.integers() | st.booleans() | st.text(), st.lists, max_leaves=5))
 def test_a_parameter_is_the_same_as_itself(value):
     assert is_same_parameter(value, value)
+
+
+def test_matrix_of_the_user_is_left_as_it_is():
+    matrix = scipy.sparse.csr_array(([1.0, 2.0, 0.0], [1, 1, 0], [0, 2, 3]), shape=(2, 3))
+    canonical(matrix)
+    assert (matrix.data.tolist(), matrix.indices.tolist()) == ([1, 2, 0], [1, 1, 0])

@@ -172,6 +172,11 @@ def test_plateau_ends_training(name):
     assert GradientDescent(make_schedule(name, 0.1, power_t=0.5)).plateau()
 
 
+@pytest.mark.parametrize(("rate", "is_end"), [(1.1e-6, False), (1e-6, True), (1e-7, True)])
+def test_plateau_is_the_end_at_a_millionth_or_less(rate, is_end):
+    assert make_schedule("adaptive", rate, power_t=0.5).exhausted(0) is is_end
+
+
 def test_plateau_lowers_an_adaptive_rate_until_it_is_below_a_millionth():
     solver = GradientDescent(make_schedule("adaptive", 1e-4, power_t=0.5))
     # 1e-4, 2e-5, 4e-6, 8e-7
