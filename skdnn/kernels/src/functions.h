@@ -9,7 +9,6 @@
 #define LN2_HIGH 0x1.62e42fee00000p-1
 #define LN2_LOW 0x1.a39ef35793c76p-33
 #define EXP_LOWEST -746.0
-#define EXP_LARGEST 710.0
 #define LOWEST -DBL_MAX
 #define SQRT sqrt
 #define FABS fabs
@@ -22,7 +21,6 @@
 #define LN2_HIGH 0x1.62e400p-1f
 #define LN2_LOW 0x1.7f7d1cp-20f
 #define EXP_LOWEST -104.0f
-#define EXP_LARGEST 89.0f
 #define LOWEST -FLT_MAX
 #define SQRT sqrtf
 #define FABS fabsf
@@ -71,13 +69,13 @@ static inline T F(expm1_reduced)(T r)
     return (p * r) * r + r;
 }
 
+/* exp(x) for x <= 0 */
 static inline T F(exponential)(T x)
 {
     x = x < EXP_LOWEST ? EXP_LOWEST : x;
-    x = x > EXP_LARGEST ? EXP_LARGEST : x;
     T n = (x * C(1.4426950408889634) + MAGIC) - MAGIC;
     T p = F(expm1_reduced)((x - n * LN2_HIGH) - n * LN2_LOW);
-    /* in two factors, for results that are subnormal and for those that overflow */
+    /* in two factors, for results that are subnormal */
     T half = n * C(0.5) + MAGIC;
     T first = F(power_of_2)(half);
     T second = F(power_of_2)((n - (half - MAGIC)) + MAGIC);

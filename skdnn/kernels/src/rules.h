@@ -136,7 +136,6 @@ static int64_t F(run)(network_t *net, const rows_t *rows, const batches_t *batch
 #undef LN2_HIGH
 #undef LN2_LOW
 #undef EXP_LOWEST
-#undef EXP_LARGEST
 #undef LOWEST
 #undef SQRT
 #undef FABS
