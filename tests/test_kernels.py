@@ -224,6 +224,19 @@ def test_array_of_another_type_or_size_is_refused(argument, value):
         step.CompiledEvaluator(network).evaluate(*arguments, slice(0, N_ROWS), 1.0)
 
 
+def test_units_are_dropped_below_the_very_number_of_the_reference():
+    # of so many draws from 2**16 numbers, some meet the threshold
+    network = Network((1, 200, 1), get_activation("relu"), np.dtype(float), (0.5,))
+    network.parameters[...] = np.linspace(0.5, 1, network.parameters.size)
+    X, signs = np.ones((2000, 1)), np.ones(2000, np.int8)
+    gradients = []
+    for make in (BatchEvaluator, step.CompiledEvaluator):
+        generator = np.random.RandomState(0)
+        make(network).evaluate(X, signs, None, slice(0, 2000), 2000.0, generator)
+        gradients.append(network.gradient.copy())
+    assert_allclose(*gradients, rtol=1e-9)
+
+
 def test_batches_may_grow_under_dropout():
     network = Network((4, 30, 1), get_activation("relu"), np.dtype(float), [0.5])
     network.parameters[...] = np.linspace(-1, 1, network.parameters.size)
