@@ -60,6 +60,23 @@ def test_batches_of_partition_orders_take_every_row_once_and_in_proportion():
         assert np.count_nonzero(batch >= 47) in (5, 6)
 
 
+def test_partitions_of_one_size_have_orders_of_their_own():
+    order = Order(1, 2000, 2, 1000, seed=5, shuffle=True)
+    first, second = (order.share(0, number, 1000 * number, 1000) for number in (0, 1))
+    assert np.intersect1d(first, second).size < 350  # by chance, 250 of 500
+    again = Order(2, 2000, 2, 1000, seed=6, shuffle=True).share(0, 0, 0, 1000)
+    assert np.intersect1d(first, again).size < 350
+
+
+def test_dropout_is_another_in_every_epoch_batch_partition_and_block():
+    blocks = [(5, 0, 0, 0), (6, 0, 0, 0), (5, 1, 0, 0), (5, None, 0, 0), (5, 0, 1, 0), (5, 0, 0, 9)]
+    draws = [
+        Order(1, 2000, 2, 1000, seed=seed).dropout_state(*block).randint(2**31)
+        for seed, *block in blocks
+    ]
+    assert len(set(draws)) == len(blocks)
+
+
 def test_order_travels_without_what_is_drawn_from_it():
     order = make_order(10, seed=5, shuffle=True)
     drawn = rows_of(order, 3)
