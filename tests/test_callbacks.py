@@ -608,11 +608,23 @@ def test_ctrl_c_without_callbacks_keeps_whole_epochs(solver, breast_cancer):
     y = np.random.RandomState(0).permutation(y)
     common = {"batch_size": 200, "row_space": False}
     model = make_model(solver, max_iter=10**6, **common)
-    timer = threading.Timer(0.2, press_ctrl_c)
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        model.fit(X, y)
-    timer.join()
+    over = threading.Event()
+
+    def press_in_training():
+        while signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            if over.wait(0.01):
+                return
+        if not over.wait(0.2):
+            press_ctrl_c()
+
+    presser = threading.Thread(target=press_in_training)
+    presser.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X, y)
+    finally:
+        over.set()
+        presser.join()
     assert_same_bits(model, make_model(solver, max_iter=model.n_iter_, **common).fit(X, y))
 
 
