@@ -70,6 +70,12 @@ def test_decrease_smaller_than_tol_does_not_count():
     assert epochs_until_plateau(Plateau(0.1, 3), [1.0, 0.99, 0.98, 0.97]) == 4
 
 
+@pytest.mark.parametrize(("tol", "losses"), [(0.5, [2.0, 1.5, 1.0, 0.5]), (0.0, [1.0] * 4)])
+def test_decrease_of_exactly_tol_counts(tol, losses):
+    plateau = Plateau(tol, 1)
+    assert not any(plateau.update(loss) for loss in losses)
+
+
 def test_small_decreases_that_add_up_to_less_than_tol_lower_the_bar():
     plateau = Plateau(0.1, 10)
     plateau.update(1.0)

@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skdnn import DeepBinaryClassifier, DeepEnsembleClassifier, DivergenceError
 from skdnn.datasets import HDF5Matrix
+from tests.callbacks import Callback
 
 RNG = np.random.RandomState(0)
 X = RNG.standard_normal((200, 5)) * 1e3
@@ -179,3 +180,24 @@ def test_indices_of_two_widths_are_made_one(data):
     rows.indptr = rows.indptr.astype(np.int64)
     model = DeepBinaryClassifier((3,), max_iter=2, tol=None, random_state=0).fit(rows, data[1])
     assert model.predict(rows).size == len(data[1])
+
+
+class Counts(Callback):
+    """Counts epochs that have begun, and those that have ended."""
+
+    def __init__(self):
+        self.n_begun = self.n_ended = 0
+
+    def on_fit_task_begin(self, estimator, context):
+        self.n_begun += context.task_name == "epoch"
+
+    def on_fit_task_end(self, estimator, context):
+        self.n_ended += context.task_name == "epoch"
+
+
+def test_callbacks_see_the_end_of_an_iteration_that_came_to_nothing():
+    counts = Counts()
+    model = DeepBinaryClassifier((), solver="lbfgs", alpha=0, tol=None).set_callbacks(counts)
+    model.fit(np.zeros((20, 3)), np.arange(20) % 2)  # at the minimum from the start
+    assert model.loss_curve_ == []
+    assert counts.n_ended == counts.n_begun == 1
