@@ -5,7 +5,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit, logit
 from sklearn.metrics import log_loss
+from sklearn.preprocessing import FunctionTransformer
 
+from skdnn import DeepBinaryClassifier, DeepEnsembleClassifier
 from skdnn.ensemble.judgement import Judge, Judgement
 
 POSITIVE = np.random.RandomState(0).permutation(np.arange(41) < 22)
@@ -163,3 +165,30 @@ def test_kinds_count_what_is_best_of_the_rows_that_all_of_them_judged(seed, weig
 def test_kinds_count_the_same_where_no_row_was_judged_by_all():
     found = Judgement(2, 4, {}).with_more([0], [np.arange(4)], [np.full(4, 5, np.float32)])
     assert_array_equal(found.weigh_kinds(np.ones(4, bool), None), [0.5, 0.5])
+
+
+# ---------------------------------------------------------------------- in an ensemble
+
+
+def test_rows_count_by_their_weights_in_what_kinds_count_and_in_the_loss():
+    rng = np.random.RandomState(0)
+    y = rng.rand(400) > 0.5
+    weight = np.where(np.arange(400) < 60, 100.0, 1.0)
+    # true of the rows that weigh, and false of all others, which are more
+    signal = np.where(y == (weight > 1), 1.0, -1.0)
+    X = np.column_stack([signal, rng.standard_normal(400)])
+    quick = DeepBinaryClassifier((4,), learning_rate_init=0.05, max_iter=10, tol=None)
+    kinds = [(FunctionTransformer(lambda X, k=k: X[:, [k]]), quick) for k in (0, 1)]
+    model = DeepEnsembleClassifier(n_estimators=8, kinds=kinds, random_state=0)
+    model.fit(X, y, sample_weight=weight)
+    assert model.estimator_weights_[::2].sum() > 0.9
+    p = expit(model.oof_decision_function_)
+    assert model.oof_log_loss_ == pytest.approx(log_loss(y, p, sample_weight=weight))
+
+
+def test_network_of_a_kind_that_has_more_of_them_counts_less():
+    nothing_to_see = np.zeros((200, 1)), np.arange(200) % 2  # so that kinds do not differ
+    plain = DeepBinaryClassifier((), max_iter=3, tol=None)
+    model = DeepEnsembleClassifier(n_estimators=3, kinds=[(None, plain)] * 2, random_state=0)
+    model.fit(*nothing_to_see)
+    assert_allclose(model.estimator_weights_, [0.25, 0.5, 0.25], atol=0.01)
