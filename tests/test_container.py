@@ -1,6 +1,7 @@
 """Files on the disk: who may read them while they are written, and what is not their fault."""
 
 import errno
+import gc
 import os
 import signal
 import stat
@@ -304,6 +305,66 @@ def test_a_path_of_a_folder_is_not_loaded_from(saved):
 def test_a_checkpoint_needs_the_path_of_a_file(tmp_path):
     with pytest.raises(ValueError, match="path must name a file"):
         Checkpoint(f"{tmp_path}/run.ckpt/")
+
+
+# ---------------------------------------------------------------------- order, and what is closed
+
+
+@on_unix
+@pytest.mark.parametrize("n_bytes", [3, 10_000])  # within a buffer, or not
+def test_contents_are_on_the_disk_before_the_name_is_and_the_name_is_brought_there(
+    n_bytes, saved, monkeypatch
+):
+    whole, seen = b"x" * n_bytes, []
+    saved.write_bytes(b"before")
+    fsync = os.fsync
+
+    def note(descriptor):
+        found = os.fstat(descriptor)
+        is_folder = stat.S_ISDIR(found.st_mode)
+        seen.append(("folder" if is_folder else found.st_size, saved.read_bytes()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    container.replace_file(saved, (whole[:2], whole[2:]))
+    assert seen == [(len(whole), b"before"), ("folder", whole)]
+
+
+@on_unix
+def test_a_folder_that_cannot_be_brought_to_the_disk_is_told(fitted, saved, monkeypatch):
+    saved.write_bytes(b"before")
+    fsync = os.fsync
+
+    def fail_for_folders(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EIO, "Input/output error")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail_for_folders)
+    with pytest.raises(OSError, match="in place, but may not outlive a loss of power") as caught:
+        save_model(fitted, saved)
+    assert caught.value.filename == str(saved.parent)
+    monkeypatch.undo()
+    assert (load_model(saved).coefs_[0] == fitted.coefs_[0]).all()
+
+
+OPEN_FILES = Path("/proc/self/fd")
+
+
+@pytest.mark.skipif(not OPEN_FILES.is_dir(), reason="counts open files as Linux does")
+def test_no_file_stays_open(fitted, saved, pipe, tmp_path):
+    damaged = tmp_path / "damaged.h5"
+    damaged.write_bytes(saved.read_bytes()[:-1])
+    gc.collect()
+    before = set(OPEN_FILES.iterdir())
+    save_model(fitted, saved)
+    load_model(saved)
+    for path, error in ((damaged, ModelFileError), (pipe, OSError), (tmp_path, OSError)):
+        with pytest.raises(error):
+            load_model(path)
+    with pytest.raises(OSError, match="not a regular file"):
+        save_model(fitted, pipe)
+    assert set(OPEN_FILES.iterdir()) <= before
 
 
 # ---------------------------------------------------------------------- what a forger writes
