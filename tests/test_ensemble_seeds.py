@@ -102,3 +102,24 @@ def test_seeds_and_folds_that_are_given_stay(cv, towns):
     kept = found["targetencoder__cv"]
     assert kept.get_n_splits() == (cv if isinstance(cv, int) else 3)
     assert isinstance(cv, int) or kept.random_state == 7
+
+
+def test_every_network_draws_by_a_seed_of_its_own(towns):
+    kinds = [("auto", SMALL), ("auto", SMALL)]
+    seeds = set()
+    for random_state in range(2):
+        model = DeepEnsembleClassifier(n_estimators=6, kinds=kinds, random_state=random_state)
+        seeds |= {network.random_state for network in model.fit(*towns).estimators_}
+    assert len(seeds) == 12
+
+
+def test_kinds_that_say_the_same_are_judged_alike():
+    rng = np.random.RandomState(0)
+    X, y = rng.standard_normal((60, 20)), rng.rand(60) > 0.5  # nothing to learn
+    # which draws nothing
+    network = DeepBinaryClassifier(
+        (), solver="gd", init_scale=1e-30, learning_rate_init=0.5, max_iter=30, tol=None
+    )
+    model = DeepEnsembleClassifier(n_estimators=8, kinds=[(None, network)] * 2, random_state=0)
+    # rows are judged in the same epochs, or one kind would seem the better of the two
+    assert_array_equal(model.fit(X, y).estimator_weights_, 1 / 8)
