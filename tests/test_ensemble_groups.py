@@ -74,3 +74,18 @@ def test_folds_of_a_group_each_come_in_another_order_again():
     orders = {tuple(held_out[k : k + 3]) for k in range(0, 15, 3)}
     assert all(sorted(order) == [0, 1, 2] for order in orders)
     assert len(orders) > 1
+
+
+def test_rows_that_a_split_leaves_out_are_neither_trained_on_nor_judged(numbers):
+    X, y = numbers
+    a, b, c = np.array_split(np.arange(len(y)), 3)
+    model = small(cv=[(a, b), (b, c)], n_estimators=2).fit(X, y)
+    n_train = [network.t_ // network.n_iter_ for network in model.estimators_]
+    assert n_train == [a.size, b.size]
+    assert np.isnan(model.oof_decision_function_[a]).all()
+    others = X.copy()
+    others[c] = 0
+    again = small(cv=[(a, b), (b, c)], n_estimators=2, encoder=None).fit(others, y)
+    model = small(cv=[(a, b), (b, c)], n_estimators=2, encoder=None).fit(X, y)
+    first, same = model.estimators_[0], again.estimators_[0]
+    np.testing.assert_array_equal(first.coefs_[0], same.coefs_[0])

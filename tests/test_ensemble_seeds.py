@@ -11,6 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import KBinsDiscretizer, StandardScaler, TargetEncoder
 
 from skdnn import DeepBinaryClassifier, DeepEnsembleClassifier
+from skdnn.ensemble.folds import draw_seed
 from skdnn.preprocessing import TableEncoder
 
 SMALL = DeepBinaryClassifier((4,), learning_rate_init=0.01, max_iter=3, tol=None)
@@ -123,3 +124,18 @@ def test_kinds_that_say_the_same_are_judged_alike():
     model = DeepEnsembleClassifier(n_estimators=8, kinds=[(None, network)] * 2, random_state=0)
     # rows are judged in the same epochs, or one kind would seem the better of the two
     assert_array_equal(model.fit(X, y).estimator_weights_, 1 / 8)
+
+
+def test_generators_of_every_purpose_have_a_seed_of_their_own():
+    seeds = {draw_seed(root, *path) for root in range(3) for path in np.ndindex(5, 20)}
+    assert len(seeds) == 3 * 5 * 20
+
+
+def test_warm_start_goes_on_with_the_kind_whose_turn_it_is(towns):
+    kinds = [("auto", SMALL), (TableEncoder(n_bins=4), clone(SMALL).set_params(max_iter=1))]
+    model = DeepEnsembleClassifier(n_estimators=5, kinds=kinds, cv=3, random_state=0)
+    steps = clone(model).set_params(warm_start=True, n_estimators=3).fit(*towns)
+    steps.set_params(n_estimators=5).fit(*towns)
+    model.fit(*towns)
+    assert_array_equal(steps.estimator_weights_, model.estimator_weights_)
+    assert_array_equal(steps.oof_decision_function_, model.oof_decision_function_)
