@@ -60,9 +60,19 @@ def test_a_cut_file_is_named_so(saved):
     assert refusal(saved).startswith("cut off: it has")
 
 
-def test_newer_format_asks_for_an_upgrade(saved):
-    saved.write_bytes(saved.read_bytes().replace(b"format 1\n", b"format 7\n"))
-    assert refusal(saved) == "of format 7, and this skdnn reads formats up to 2: upgrade skdnn."
+def test_a_file_with_more_at_its_end_is_not_read_to_it(saved):
+    whole = saved.read_bytes()
+    saved.write_bytes(whole + b"\0")
+    expected = f"damaged: it has {len(whole) + 1} bytes, and must have {len(whole)}."
+    assert refusal(saved) == expected
+
+
+@pytest.mark.parametrize("version", [3, 7])
+def test_newer_format_asks_for_an_upgrade(version, saved):
+    newer = f"format {version}\n".encode()
+    saved.write_bytes(saved.read_bytes().replace(b"format 1\n", newer))
+    told = f"of format {version}, and this skdnn reads formats up to 2: upgrade skdnn."
+    assert refusal(saved) == told
 
 
 def test_a_checkpoint_is_not_a_model(tmp_path):
