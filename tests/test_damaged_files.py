@@ -4,9 +4,9 @@ import h5py
 import numpy as np
 import pytest
 
-from skdnn.container.container import open_container, write_container
+from skdnn.container.container import open_container, sign, write_container
 from skdnn.persistence import ModelFileError, load_model
-from tests.model_files import described, forged, write_text
+from tests.model_files import HEADER_BYTES, described, forged, write_text
 from tests.processes import run_script
 
 
@@ -72,6 +72,23 @@ def test_newer_format_asks_for_an_upgrade(version, saved):
     newer = f"format {version}\n".encode()
     saved.write_bytes(saved.read_bytes().replace(b"format 1\n", newer))
     told = f"of format {version}, and this skdnn reads formats up to 2: upgrade skdnn."
+    assert refusal(saved) == told
+
+
+@pytest.mark.parametrize(
+    ("header", "attribute", "told"),
+    [
+        (1, 2, "attribute 'format_version' is 2, and the header says 1."),
+        (2, 1, "attribute 'format_version' is 1, and the header says 2."),
+        (2, 2, "format 2 is not one of a model."),
+        (0, 0, "format 0 is not one of a model."),
+    ],
+)
+def test_formats_that_no_model_has_are_refused(header, attribute, told, saved):
+    with h5py.File(saved, "r+") as file:
+        file.attrs.modify("format_version", np.int64(attribute))
+    content = saved.read_bytes()[HEADER_BYTES:]
+    saved.write_bytes(sign(content, header) + content)
     assert refusal(saved) == told
 
 
