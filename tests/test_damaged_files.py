@@ -237,3 +237,110 @@ def test_forgery_is_refused_by_name(case, saved):
     with forged(saved) as file:
         forge(file)
     assert refusal(saved).startswith(reason)
+
+
+# Of a group or an array: an attribute, what its text becomes in part or, without a part, as a whole
+VALUES = [
+    ("layers/3", "units", "", "true", "attribute 'layers/3/units' is true, and must be 1"),
+    ("layers/3", "units", "", "1.0", "attribute 'layers/3/units' is 1.0, and must be 1"),
+    ("/", "class", "", '"Pipeline"', "attribute 'class' is "),
+    ("/", "fitted", '_iter_": 3}', '_iter_": 0}', "attribute 'fitted' has 'best_iter_' as 0"),
+    ("/", "fitted", '_iter_": 3}', '_iter_": 4}', "attribute 'fitted' has 'best_iter_' as 4"),
+    ("/", "fitted", '"n_iter_": 3', '"n_iter_": true', "attribute 'fitted' has 'n_iter_' as True"),
+    ("/", "fitted", '"t_": 108', '"t_": -1', "attribute 'fitted' has 't_' as -1"),
+    ("/", "fitted", '"n_iter_": 3', '"n_iter_": NaN', "attribute 'fitted' must be JSON text"),
+    ("/", "lengths", '"curves/loss": 3', '"curves/loss": 4', "attribute 'lengths' is "),
+    ("layers", "negative_slope", "", "1.0", "attribute 'layers/negative_slope' is 1.0: not in"),
+    ("layers", "negative_slope", "", "true", "attribute 'layers/negative_slope' is True: not in"),
+    ("layers/1", "activation", "", '"exec"', "attribute 'layers/1/activation' is 'exec'"),
+    (
+        "training_state", "counters", '"n_plateaus": 0', '"n_plateaus": false',
+        "attribute 'training_state/counters' must be numbers from 0 on",
+    ),
+    (
+        "training_state", "plateau", '"n_epochs_without": 0', '"n_epochs_without": 0.0',
+        "attribute 'training_state/plateau' must have one number",
+    ),
+    ("training_state", "rule", "", '"Momentum"', "lacks 'training_state/moments/velocity/1/w"),
+    ("training_state", "seen", "", "[1, 0.0]", "attribute 'training_state/seen' must be"),
+    ("training_state", "seen", "", "[0, 1.0]", "attribute 'training_state/seen' must be"),
+    ("training_state", "seen", "", "[true, 1.0]", "attribute 'training_state/seen' must be"),
+    ("training_state/generator", "has_gauss", "", "2", "attributes 'training_state/generator/has"),
+    ("training_state/generator", "position", "", "-1", "attribute 'training_state/generator/pos"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("owner", "name", "part", "new", "reason"), VALUES)
+def test_each_value_of_a_model_is_checked(owner, name, part, new, reason, saved):
+    with forged(saved) as file:
+        text = file[owner].attrs[name].decode() if part else ""
+        assert part in text
+        write_text(file[owner], name, text.replace(part, new) if part else new)
+    assert refusal(saved).startswith(reason)
+
+
+def as_bytes_of(values):
+    """Return what stores numbers as the booleans that they are not."""
+
+    def store(file, name):
+        space = file[name].id.get_space()
+        stored = file[name].id.get_type()
+        del file[name]
+        made = h5py.h5d.create(file.id, name.encode(), stored, space)
+        made.write(h5py.h5s.ALL, h5py.h5s.ALL, np.array(values, "i1"), stored)
+
+    return store
+
+
+def with_array(array):
+    def store(file, name):
+        del file[name]
+        file.create_dataset(name, data=array)
+
+    return store
+
+
+ARRAYS = {
+    "two for a boolean": ("classes", as_bytes_of([0, 2]), "'classes' has booleans other than 0"),
+    "held-out rows that are numbers": (
+        "training_state/held_out", with_array(np.zeros(40, "i1")), "'training_state/held_out' must",
+    ),
+    "generator of zeros": (
+        "training_state/generator", with_array(np.zeros(624, "u4")), "'training_state/generator' m",
+    ),
+    "weights of another dtype": (
+        "layers/2/weights", with_array(np.ones((4, 3), "f4")), "'layers/2/weights' is float32",
+    ),
+    "infinite moments": (
+        "training_state/moments/first_sum/1/biases", with_array(np.array([0, 0, np.inf, 0])),
+        "'training_state/moments/first_sum/1/biases' has entries that are not finite",
+    ),
+    "classes in another order": (
+        "classes", with_array(np.array([True, False])), "'classes' must be two different labels",
+    ),
+    "curve of another dtype": (
+        "curves/loss", with_array(np.ones(3, "f4")), "'curves/loss' is float32 of shape (3,)",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ARRAYS)
+def test_each_array_of_a_model_is_checked(case, saved):
+    name, store, reason = ARRAYS[case]
+    with forged(saved) as file:
+        attributes = dict(file[name].attrs)
+        store(file, name)
+        for key, value in attributes.items():
+            write_text(file[name], key, value.decode())
+    assert refusal(saved).startswith(reason)
+
+
+def test_more_scores_than_losses_are_refused(saved):
+    with forged(saved) as file:
+        for name in ("curves/validation_loss", "curves/validation_scores"):
+            with_array(np.ones(4))(file, name)
+        text = file.attrs["lengths"].decode()
+        for name in ("loss", "scores"):
+            text = text.replace(f'validation_{name}": 3', f'validation_{name}": 4')
+        write_text(file, "lengths", text)
+    assert refusal(saved).startswith("the curves do not match: 3 losses, 3 learning rates, 4 val")
