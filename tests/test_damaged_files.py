@@ -194,6 +194,10 @@ FORGERIES = {
         lambda file: [write_text(file["curves"], str(i), "1") for i in range(1001)],
         "'curves' has 1001 attributes; 1000 are allowed",
     ),
+    "attribute with the path of another": (
+        lambda file: write_text(file, "layers/3/units", "1"),
+        "attribute 'layers/3/units' of '/' has a slash in its name",
+    ),
     "no JSON": (
         lambda file: write_text(file, "parameters", "{'a': 1}"),
         "attribute 'parameters' must be JSON text",
