@@ -21,6 +21,7 @@ from tests.checkpoints import (
     make_rows,
     streamed,
 )
+from tests.model_files import forged, write_text
 from tests.models import learned
 
 CHANGES = {
@@ -232,3 +233,62 @@ class WithParameter(DeepBinaryClassifier):
 def test_parameter_that_could_not_be_loaded_is_named_before_training(tmp_path):
     model = WithParameter().set_callbacks(Checkpoint(tmp_path / "run.ckpt"), Forbidden())
     assert_refused(model, tmp_path / "run.ckpt", r"unknown parameters \['own'\]", X, Y)
+
+
+# ---------------------------------------------------------------------- what a forger writes
+
+
+def set_text(owner, name, text):
+    return lambda file: write_text(file[owner], name, text)
+
+
+def set_parameter(old, new):
+    def store(file):
+        text = file.attrs["parameters"].decode()
+        assert old in text
+        write_text(file, "parameters", text.replace(old, new))
+
+    return store
+
+
+def set_array(name, array):
+    def store(file):
+        del file[name]
+        file[name] = array
+
+    return store
+
+
+FORGERIES = {
+    "number of arrays": (set_text("/", "n_arrays", "99"), "has [0-9]+ arrays, and must have 99"),
+    "end": (set_text("/", "ended", '"lost"'), "attribute 'ended' is 'lost', and must be one of"),
+    "best epoch of none": (set_text("/", "best_iter", "1"), "'best_iter' is 1, and must be an ep"),
+    "no number": (set_text("/", "best_iter", "false"), "'best_iter' is False, and must be an ep"),
+    "unknown data": (set_text("/", "data", '{"Z": "a"}'), "attribute 'data' must have texts for"),
+    "hash that is a number": (set_text("/", "data", '{"X": 3}'), "attribute 'data' must have te"),
+    "solver": (set_text("training_state", "rule", '"Momentum"'), "'Momentum': not the solver's"),
+    "fewer epochs": (set_parameter('"max_iter": 6', '"max_iter": 2'), "not those of max_iter=2"),
+    "no validation": (
+        set_parameter('"early_stopping": false', '"early_stopping": true'),
+        "early_stopping=True: 3 epochs, 3 rates, 0 scores",
+    ),
+    "two losses": (set_array("curves/loss", np.ones(2)), "the curves do not match"),
+    "NaN loss": (set_array("curves/loss", np.full(3, np.nan)), "'curves/loss' has entries that ar"),
+    "infinite weight": (
+        lambda file: file["vectors/parameters"].__setitem__(0, np.inf),
+        "'vectors/parameters' has entries that are not finite",
+    ),
+    "moments of few": (set_array("vectors/first_sum", np.ones(3)), "'vectors/first_sum' is float"),
+    "a model of its own": (
+        lambda file: file.create_dataset("vectors/best", data=np.ones(3)), "arrays, and must have",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FORGERIES)
+def test_each_part_of_a_checkpoint_is_checked(case, killed):
+    forge, reason = FORGERIES[case]
+    with forged(killed) as file:
+        forge(file)
+    with pytest.raises(ModelFileError, match=reason):
+        load_checkpoint(killed)
