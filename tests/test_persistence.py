@@ -256,6 +256,31 @@ def test_values_are_exact_in_json(value):
     assert spelled(decode(json.loads(text))) == spelled(value)
 
 
+def test_text_of_numpy_stays_what_it_is():
+    again = decode(json.loads(json.dumps(encode(np.str_("balanced")))))
+    assert (type(again), again) == (np.str_, "balanced")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {},
+        {"tuple": [1], "x": 1},
+        {"dict": [], "x": 1},
+        {"float": "inf", "x": 1},
+        {"float": "1.0"},
+        {"numpy": "str", "value": "a", "x": 1},
+        {"numpy": "int64", "value": 3, "x": 1},
+        {"numpy": "int64", "values": [3], "x": 1},
+        {"numpy": "object", "value": 3},
+    ],
+    ids=str,
+)
+def test_what_stands_for_no_value_is_refused(other):
+    with pytest.raises(ValueError, match="stands for no value"):
+        decode([other])
+
+
 # ---------------------------------------------------------------------- what a stranger sees
 
 
