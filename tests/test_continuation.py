@@ -238,6 +238,14 @@ def test_loss_curve_accumulates(solver, data):
     assert len(fit_in_calls(data, solver, max_iter=2, n_calls=3).loss_curve_) == 6
 
 
+def test_best_loss_is_of_all_calls(data):
+    model = make_model("adam", warm_start=True, max_iter=20).fit(*data)
+    lowest = min(model.loss_curve_)
+    model.set_params(alpha=100.0, max_iter=2).fit(*data)
+    assert min(model.loss_curve_[-2:]) > lowest
+    assert model.best_loss_ == lowest
+
+
 @FIRST_ORDER_SOLVERS
 def test_learning_rate_curve_accumulates(solver, data):
     assert len(fit_in_calls(data, solver, max_iter=2, n_calls=3).learning_rate_curve_) == 6
