@@ -265,7 +265,7 @@ FORGERIES = {
     "best epoch of none": (set_text("/", "best_iter", "1"), "'best_iter' is 1, and must be an ep"),
     "no number": (set_text("/", "best_iter", "false"), "'best_iter' is False, and must be an ep"),
     "unknown data": (set_text("/", "data", '{"Z": "a"}'), "attribute 'data' must have texts for"),
-    "hash that is a number": (set_text("/", "data", '{"X": 3}'), "attribute 'data' must have te"),
+    "hash that is a number": (set_text("/", "data", '{"X": 3}'), "attribute 'data' must have "),
     "solver": (set_text("training_state", "rule", '"Momentum"'), "'Momentum': not the solver's"),
     "fewer epochs": (set_parameter('"max_iter": 6', '"max_iter": 2'), "not those of max_iter=2"),
     "no validation": (
