@@ -26,8 +26,8 @@ RowBlocks = Callable[[Any, int], Iterable[Any]]
 _PREDICTION_BLOCK = 2**17
 # What is compiled is fast with fewer activations at a time, that stay in the core's own cache
 _COMPILED_BLOCK = 2**16
-# With AVX-512, OpenBLAS multiplies up to so many pairs of numbers without copying them first: a
-# tenth to a fifth of the time, if weights are so few that a block still has rows enough
+# With AVX-512, OpenBLAS multiplies up to so many pairs of numbers without copying them first, which
+# saves up to a fifth of the time, if weights are so few that a block still has rows enough
 _SMALL_PRODUCT = 10**6
 _ROWS_ENOUGH = 128
 # Takes in about this many dense features at a time
